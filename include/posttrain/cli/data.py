@@ -1,0 +1,350 @@
+"""The commands of the data stages: rows in, an artifact out, by the functions that the DAGs call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from posttrain import recipe as settings_of
+from posttrain.cli import options
+from posttrain.cli.artifact import show_counts, unfinished, write_stage
+from posttrain.cli.evals import check_evals, eval_index, eval_parents
+from posttrain.cli.mixture import default_mix
+from posttrain.cli.raw import collect_all, raw_sources
+from posttrain.cli.rows import UNSTATED, Inputs, given_parents, is_artifact, read_inputs
+from posttrain.cli.run_stage import do_in_run
+from posttrain.convert import CONVERTERS, convert_source, converter_module
+from posttrain.recipe import Recipe, data_root
+from posttrain.storage import ArtifactWriter, Manifest, workspace_url
+
+Work = Callable[[list[Manifest], ArtifactWriter], None]
+OptionalIn = Annotated[
+    list[Path] | None,
+    typer.Option("--in", exists=True, show_default=False,
+                 help="Artifact folder, or Parquet or JSONL rows (.gz and .zst too); several may follow one --in."),
+]
+RawIn = Annotated[
+    list[Path] | None,
+    typer.Option("--in", exists=True, show_default=False,
+                 help="Raw file (json, jsonl, csv, tsv, txt, parquet; .gz, .zst) or collect artifact; several may follow."),
+]
+OptionalOut = Annotated[Path | None, typer.Option("--out", show_default=False, help="Folder for the artifact; new or empty.")]
+Evals = Annotated[
+    str | None,
+    typer.Option("--evals", show_default=False, help="Folder with one file per eval set, an index artifact, or a recipe."),
+]
+SourceName = Annotated[str | None, typer.Option("--source", help="Name of the source.", show_default="the file's name")]
+License = Annotated[str, typer.Option("--license", help="Licence of the source.")]
+Origin = Annotated[str | None, typer.Option("--origin", help="Where the source comes from.", show_default="the file's path")]
+Category = Annotated[str, typer.Option("--category", help=f"One of {', '.join(settings_of.CATEGORIES)}.")]
+
+
+def needed(**options_given: Any) -> None:
+    """Without --run, a stage needs these options."""
+    missing = [name for name, value in options_given.items() if not value]
+    if missing:
+        raise typer.BadParameter(f"missing: {', '.join('--' + name for name in missing)} (or --run RUN_ID)")
+
+
+def rows_stage(
+    stage: str, module: str, paths: list[Path], out: Path, settings: dict[str, Any], work: Work, as_json: bool,
+) -> None:
+    """Read rows, do a stage on them, print its counts."""
+    with unfinished(out) as folder:
+        inputs = read_inputs(paths, folder)
+        manifest = write_stage(stage, module, folder, out, inputs, settings, lambda writer: work(inputs.manifests, writer))
+    show_counts(manifest, as_json)
+
+
+# ---------------------------------------------------------------- raw rows
+
+
+def collect(
+    paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: License = UNSTATED, origin: Origin = None,
+    recipe: options.RecipeName = None, run: options.RunId = None, as_json: options.AsJson = False,
+) -> None:
+    """Record raw rows with sha256, licence and origin: files, or a --source of a --recipe (which may be a Hub data set)."""
+    from posttrain import collect as stage
+
+    if run:
+        return do_in_run("collect", run, source, as_json)
+    needed(out=out)
+    found = options.recipe_of(recipe)
+    if found and source and not paths:
+        names = [s.name for s in found.sources]
+        if source not in names:
+            raise typer.BadParameter(f"recipe {found.name} has no source {source!r}; it has {', '.join(names)}")
+        specs = [found.source(source)]
+    else:
+        needed(**{"in": paths})
+        sources = raw_sources(paths or [], source)
+        if len(sources) > 1 or sources[0].collected:
+            raise typer.BadParameter("raw files of one source are wanted: give one file, or the --source that several make up")
+        specs = sources[0].specs("messages", license, origin, "general")
+    seed = found.seed if found else 0
+    loads = [stage.pinned(spec.load, data_root(), seed) for spec in specs]
+    settings = {"load": loads[0] if len(loads) == 1 else loads, "source": specs[0].name, "origin": specs[0].origin,
+                "license": specs[0].license}
+
+    def work(writer: ArtifactWriter) -> None:
+        files = []
+        for spec in specs:
+            stage.collect(spec, data_root(), seed, writer)
+            files += writer.facts["files"]
+        writer.facts["files"] = files
+
+    with unfinished(out) as folder:
+        manifest = write_stage("collect", "posttrain.collect", folder, out, Inputs(), settings, work)
+    show_counts(manifest, as_json)
+
+
+def convert(
+    family: Annotated[str | None, typer.Option("--family", help=f"One of {', '.join(CONVERTERS)}.", show_default=False)] = None,
+    paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: License = UNSTATED, origin: Origin = None,
+    category: Category = "general", run: options.RunId = None, as_json: options.AsJson = False,
+) -> None:
+    """Raw rows → SFT examples, preference pairs and RLVR examples; an unreadable row is kept with file, row, field and reason."""
+    if run:
+        return do_in_run("convert", run, source, as_json)
+    needed(family=family, out=out, **{"in": paths})
+    if family not in CONVERTERS:
+        raise typer.BadParameter(f"no source family {family!r}; there are {', '.join(sorted(CONVERTERS))}")
+    if category not in settings_of.CATEGORIES:
+        raise typer.BadParameter(f"no category {category!r}; there are {', '.join(settings_of.CATEGORIES)}")
+    sources = raw_sources(paths or [], source)
+    specs = [s.specs(family, license, origin, category) for s in sources]
+    settings = [spec[0].model_dump(mode="json", exclude={"load"}) for spec in specs]
+    with unfinished(out) as folder:
+        inputs = collect_all(sources, specs, folder)
+
+        def work(writer: ArtifactWriter) -> None:
+            for collected, spec in zip(inputs.manifests, specs, strict=True):
+                convert_source(collected, spec[0], writer)
+
+        manifest = write_stage("convert", converter_module(family), folder, out, inputs,
+                               settings[0] if len(settings) == 1 else {"sources": settings}, work)
+    show_counts(manifest, as_json)
+
+
+# ---------------------------------------------------------------- examples
+
+
+def filter_rows(
+    paths: OptionalIn = None, out: OptionalOut = None, recipe: options.RecipeName = None, run: options.RunId = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Drop rows by the rules keyword → empty → quality, then exact duplicates; every dropped row keeps its reason."""
+    from posttrain.filters import filter_examples
+
+    if run:
+        return do_in_run("filter", run, None, as_json)
+    needed(out=out, **{"in": paths})
+    found = options.recipe_of(recipe)
+    settings = found.filter if found else settings_of.Filter()
+    rows_stage("filter", "posttrain.filters", paths, out, settings.model_dump(mode="json"),
+               lambda manifests, writer: filter_examples(manifests, settings, writer), as_json)
+
+
+def improve(
+    paths: OptionalIn = None, out: OptionalOut = None, recipe: options.RecipeName = None,
+    focus: Annotated[list[str] | None, typer.Option("--focus", help="Skill to aim at; several may follow one --focus.")] = None,
+    seed: options.Seed = None, run: options.RunId = None, as_json: options.AsJson = False,
+) -> None:
+    """Rewrite prompts that were too simple into reasoning questions; the teacher's answers are verified."""
+    from posttrain.improve import improve_prompts
+    from posttrain.teacher.client import open_teacher
+
+    if run:
+        return do_in_run("improve", run, None, as_json)
+    needed(out=out, **{"in": paths})
+    found = options.recipe_of(recipe)
+    settings, teacher_settings, seed = _teacher(found, seed)
+    improving = found.improve if found else settings_of.Improve()
+    gaps = {skill: 1.0 for skill in sorted(focus or [])}
+
+    def work(manifests: list[Manifest], writer: ArtifactWriter) -> None:
+        with open_teacher(teacher_settings, workspace_url(), seed) as teacher:
+            improve_prompts(_one(manifests), improving, gaps, teacher, writer)
+
+    rows_stage("improve", "posttrain.improve", paths, out,
+               settings | improving.model_dump(mode="json") | {"focus": gaps}, work, as_json)
+
+
+def synthesize(
+    paths: OptionalIn = None, out: OptionalOut = None, recipe: options.RecipeName = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option("--rows", help="METHOD=NUMBER with method persona, self_play or variation; several may follow."),
+    ] = None,
+    focus: Annotated[list[str] | None, typer.Option("--focus", help="Skill to aim at; several may follow one --focus.")] = None,
+    seed: options.Seed = None, run: options.RunId = None, as_json: options.AsJson = False,
+) -> None:
+    """Make new rows from seeds with the teacher; its answers are verified before a row counts."""
+    from posttrain.synthesize import synthesize_rows
+    from posttrain.teacher.client import open_teacher
+
+    if run:
+        return do_in_run("synthesize", run, None, as_json)
+    needed(out=out, **{"in": paths})
+    found = options.recipe_of(recipe)
+    settings, teacher_settings, seed = _teacher(found, seed)
+    making = found.synthesize if found else settings_of.Synthesize(rows={"persona": 20, "self_play": 20, "variation": 20})
+    if rows:
+        making = making.model_copy(update={"rows": _numbers(rows)})
+    gaps = {skill: 1.0 for skill in sorted(focus or [])}
+    later = int(bool(gaps))
+
+    def work(manifests: list[Manifest], writer: ArtifactWriter) -> None:
+        with open_teacher(teacher_settings, workspace_url(), seed) as teacher:
+            synthesize_rows(_one(manifests), making, gaps, later, seed, teacher, writer)
+
+    rows_stage("synthesize", "posttrain.synthesize", paths, out,
+               settings | making.model_dump(mode="json") | {"focus": gaps, "round": later}, work, as_json)
+
+
+def index_evals(
+    evals: Annotated[
+        str | None, typer.Option("--in", "--evals", show_default=False, help="Folder with one file per eval set, or a recipe."),
+    ] = None,
+    out: OptionalOut = None, recipe: options.RecipeName = None, run: options.RunId = None, as_json: options.AsJson = False,
+) -> None:
+    """Index eval sets (a folder with one file per set, or those of a recipe) and record the sha256 of every eval file."""
+    if run:
+        return do_in_run("index_evals", run, None, as_json)
+    needed(out=out, **{"in": evals})
+    check_evals(evals)
+    found = options.recipe_of(recipe)
+    with unfinished(out) as folder:
+        manifest = eval_index(evals, found.decontaminate if found else settings_of.Decontaminate(), folder, out)
+    show_counts(manifest, as_json)
+
+
+def decontaminate(
+    train: Annotated[
+        list[Path] | None,
+        typer.Option("--train", "--in", exists=True, show_default=False, help="Rows to clean; several may follow one --train."),
+    ] = None,
+    evals: Evals = None, out: OptionalOut = None, recipe: options.RecipeName = None, run: options.RunId = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove rows that overlap eval items; every removal names row, eval, item, score and the matched text."""
+    from posttrain.decontaminate import decontaminate_examples
+    from posttrain.decontaminate.files import decontaminate_files
+
+    if run:
+        return do_in_run("decontaminate", run, None, as_json)
+    needed(train=train, evals=evals, out=out)
+    check_evals(evals)
+    found = options.recipe_of(recipe)
+    settings = found.decontaminate if found else settings_of.Decontaminate()
+    with unfinished(out) as folder:
+        if is_artifact(Path(evals)):
+            index, inputs = eval_index(evals, settings, folder, None), read_inputs(train, folder)
+            keyed = with_index(index, evals, inputs)
+
+            def work(writer: ArtifactWriter) -> None:
+                decontaminate_examples(inputs.manifests, index, settings, writer)
+        else:
+            keyed = Inputs(parents=[*eval_parents(evals), *given_parents(train)])
+
+            def work(writer: ArtifactWriter) -> None:
+                decontaminate_files([str(path) for path in train], evals, settings, writer)
+
+        manifest = write_stage("decontaminate", "posttrain.decontaminate.files", folder, out, keyed,
+                               settings.model_dump(mode="json"), work)
+    show_counts(manifest, as_json)
+
+
+def review(
+    paths: OptionalIn = None, evals: Evals = None, out: OptionalOut = None, recipe: options.RecipeName = None,
+    seed: options.Seed = None, run: options.RunId = None, as_json: options.AsJson = False,
+) -> None:
+    """Decide on the review band of a decontaminate artifact as unattended runs do: the teacher paraphrases, then a new check."""
+    from posttrain.decontaminate.review import review_band
+    from posttrain.teacher.client import open_teacher
+
+    if run:
+        return do_in_run("review", run, None, as_json)
+    needed(out=out, evals=evals, **{"in": paths})
+    check_evals(evals)
+    found = options.recipe_of(recipe)
+    settings, teacher_settings, seed = _teacher(found, seed)
+    reviewing, rule = (found.review, found.decontaminate) if found else (settings_of.Review(), settings_of.Decontaminate())
+    with unfinished(out) as folder:
+        index = eval_index(evals, rule, folder, None)
+        inputs = read_inputs(paths or [], folder)
+        keyed = with_index(index, evals, inputs)
+
+        def work(writer: ArtifactWriter) -> None:
+            with open_teacher(teacher_settings, workspace_url(), seed) as teacher:
+                review_band(_one(inputs.manifests), index, reviewing, rule, teacher, writer)
+
+        all_settings = settings | reviewing.model_dump(mode="json") | {"decontaminate": rule.model_dump(mode="json")}
+        manifest = write_stage("review", "posttrain.decontaminate.review", folder, out, keyed, all_settings, work)
+    show_counts(manifest, as_json)
+
+
+def mix(
+    paths: OptionalIn = None, out: OptionalOut = None, recipe: options.RecipeName = None, seed: options.Seed = None,
+    allow_non_commercial: Annotated[
+        bool, typer.Option("--allow-non-commercial", help="Keep rows under non-commercial licences."),
+    ] = False,
+    run: options.RunId = None, as_json: options.AsJson = False,
+) -> None:
+    """Mix rows into the splits sft, preference_prompts, preference and rlvr; without a recipe, all of every source."""
+    from posttrain.mix import mix_rows
+
+    if run:
+        return do_in_run("mix", run, None, as_json)
+    needed(out=out, **{"in": paths})
+    found = options.recipe_of(recipe)
+    with unfinished(out) as folder:
+        inputs = read_inputs(paths or [], folder)
+        settings = found.mix if found else default_mix(inputs.manifests)
+        if allow_non_commercial:
+            settings = settings.model_copy(update={"allow_non_commercial": True})
+        licenses = {s.name: s.non_commercial for s in found.sources} if found else {}
+        seed = seed if seed is not None else found.seed if found else 0
+        manifest = write_stage(
+            "mix", "posttrain.mix", folder, out, inputs,
+            settings.model_dump(mode="json") | {"seed": seed, "non_commercial": licenses},
+            lambda writer: mix_rows(inputs.manifests, settings, licenses, seed, writer),
+        )
+    show_counts(manifest, as_json)
+
+
+# ---------------------------------------------------------------- settings
+
+
+def with_index(index: Manifest, evals: str, inputs: Inputs) -> Inputs:
+    """The inputs of a stage that looks rows up in the eval index. An index made for this command alone is named by its evals."""
+    kept = is_artifact(Path(evals))
+    parent = {"stage": index.stage, "path": index.path if kept else evals, "content": index.content}
+    return Inputs([index, *inputs.manifests], [parent, *inputs.parents], inputs.unreadable)
+
+
+def _teacher(recipe: Recipe | None, seed: int | None) -> tuple[dict[str, Any], settings_of.Teacher, int]:
+    """What of the teacher stands in a manifest, its settings, and the seed."""
+    teacher = recipe.teacher if recipe else settings_of.Teacher()
+    seed = seed if seed is not None else recipe.seed if recipe else 0
+    return {"teacher": teacher.model_dump(include={"connection", "model", "temperature"}), "seed": seed}, teacher, seed
+
+
+def _one(manifests: list[Manifest]) -> Manifest:
+    if len(manifests) != 1:
+        raise typer.BadParameter(f"this stage takes one artifact or file, not {len(manifests)}; `filter` makes one of many")
+    return manifests[0]
+
+
+def _numbers(pairs: list[str]) -> dict[str, int]:
+    numbers = {}
+    for pair in pairs:
+        found = re.fullmatch(r"(persona|self_play|variation)=(\d+)", pair)
+        if not found:
+            raise typer.BadParameter(f"--rows takes METHOD=NUMBER with method persona, self_play or variation, not {pair!r}")
+        numbers[found[1]] = int(found[2])
+    return numbers

@@ -1,0 +1,60 @@
+"""Eval sets named on the command line: an index artifact, a recipe, or a folder with one file per eval set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from posttrain.cli.artifact import write_stage
+from posttrain.cli.rows import Inputs, is_artifact
+from posttrain.recipe import Decontaminate, EvalSet, recipe_names
+from posttrain.storage import ArtifactWriter, Manifest, load_manifest, sha256_json
+
+
+def check_evals(given: str) -> None:
+    """Evals that are neither there nor a recipe are wrong use."""
+    if not Path(given).exists() and given not in recipe_names():
+        raise typer.BadParameter(f"--evals {given}: no such folder or file; recipes are {', '.join(recipe_names())}")
+
+
+def is_recipe(given: str) -> bool:
+    """A .yaml file or the name of a recipe, where no file or folder has that name."""
+    return Path(given).suffix in (".yaml", ".yml") or (not Path(given).exists() and given in recipe_names())
+
+
+def eval_index(given: str, settings: Decontaminate, folder: Path, out: Path | None) -> Manifest:
+    """The index of the eval sets: the artifact itself, or a new one at `out` (under `folder` where none is wanted)."""
+    from posttrain.decontaminate.files import resolve_evals
+    from posttrain.decontaminate.index import index_eval_sets, pinned_evals
+
+    if is_artifact(Path(given)):
+        return load_manifest(str(Path(given).resolve()))
+    evals, root, seed = resolve_evals(given)
+    indexed = {"evals": pinned_evals(evals, root, seed), "ngram_size": settings.ngram_size, "index": settings.index}
+
+    def work(writer: ArtifactWriter) -> None:
+        index_eval_sets(evals, root, seed, settings, writer)
+
+    place = out or folder / "index_evals"
+    return write_stage("index_evals", "posttrain.decontaminate.index", folder, place, Inputs(), indexed, work)
+
+
+def eval_parents(given: str) -> list[dict[str, str]]:
+    """The evals of a folder or recipe as a manifest names what an artifact was made from: by the hash of all of them."""
+    from posttrain.decontaminate.files import resolve_evals
+    from posttrain.decontaminate.index import pinned_evals
+
+    return [{"stage": "evals", "path": given, "content": sha256_json(pinned_evals(*resolve_evals(given)))}]
+
+
+def evals_with_task(given: str, task: str | None) -> tuple[EvalSet, ...]:
+    """The eval sets of a recipe, or of a folder, each with the harness task that runs it and its file's whole path."""
+    from posttrain.decontaminate.files import resolve_evals
+
+    evals, root, _ = resolve_evals(given)
+    if is_recipe(given):
+        return evals
+    return tuple(
+        e.model_copy(update={"task": task, "load": e.load.model_copy(update={"path": str(root / e.load.path)})}) for e in evals
+    )

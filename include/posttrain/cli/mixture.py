@@ -1,0 +1,17 @@
+"""The mixture of the command line where no recipe says what to take: every row of every source, once."""
+
+from __future__ import annotations
+
+from posttrain.recipe import Amount, Mix
+from posttrain.schema import SCHEMAS
+from posttrain.storage import Manifest, read_rows
+
+
+def default_mix(manifests: list[Manifest]) -> Mix:
+    """All SFT, preference and RLVR rows; no preference prompts, since answering them takes a model."""
+    sources: dict[str, set[str]] = {kind: set() for kind in SCHEMAS}
+    for manifest in manifests:
+        for kind in SCHEMAS:
+            sources[kind].update(row["source"] for row in read_rows(manifest, kind))
+    amounts = {kind: tuple(Amount(source=name, proportion=1.0) for name in sorted(names)) for kind, names in sources.items()}
+    return Mix(sft=amounts["sft"], preference=amounts["preference"], rlvr=amounts["rlvr"])

@@ -1,0 +1,76 @@
+"""Stanford Alpaca: {instruction, input, output}, with LLaMA-Factory's `history`; and the Alpaca prompt template."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from posttrain.convert.draft import Draft
+from posttrain.convert.fields import label_of, object_of, optional_text, text_of
+from posttrain.convert.turns import question_answer, with_system
+from posttrain.schema import Message, UnreadableRow, check_turns
+
+WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request."
+)
+WITHOUT_INPUT = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+)
+_TEMPLATE = re.compile(
+    r"### Instruction:\n(?P<instruction>.*?)(?:\n\n### Input:\n(?P<input>.*?))?\n\n### Response:(?:\n(?P<output>.*))?\Z",
+    re.DOTALL,
+)
+
+
+def convert_alpaca(row: Any) -> list[Draft]:
+    """An instruction, its input if it has one, and the answer; `history` holds earlier [user, assistant] turns.
+
+    The input is `input` or `context` (Dolly), the answer `output`, `response` or `answer`: the first that has a value,
+    so that where a row has both `output` and `response` (CodeAlpaca), `output` counts. A `category` becomes the skill.
+    A row that is only a text, or has nothing but `text`, is read as the rendered template.
+    """
+    if isinstance(row, str) or (isinstance(row, dict) and "instruction" not in row and "text" in row):
+        row = parse_alpaca(row if isinstance(row, str) else text_of(row, "text"))
+    fields = object_of(row)
+    turns = question_answer(instruction_of(fields), text_of(fields, "output", "response", "answer"))
+    messages = with_system(earlier_turns(fields) + turns, fields)
+    check_turns(messages)
+    return [Draft(messages=messages, skill=label_of(fields, "category"))]
+
+
+def instruction_of(row: dict[str, Any]) -> str:
+    """The instruction, and after an empty line its input if that is not blank."""
+    instruction = text_of(row, "instruction")
+    context = optional_text(row, "input", "context") or ""
+    return f"{instruction}\n\n{context}" if context.strip() else instruction
+
+
+def earlier_turns(row: dict[str, Any]) -> tuple[Message, ...]:
+    """The turns of `history`: a list of [user, assistant] pairs."""
+    history = row.get("history") or []
+    if not isinstance(history, list):
+        raise UnreadableRow("wrong_type", "history", f"{type(history).__name__} instead of a list of pairs")
+    turns: list[Message] = []
+    for n, pair in enumerate(history):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+            raise UnreadableRow("wrong_type", f"history[{n}]", "not a pair of texts")
+        turns += question_answer(*pair)
+    return tuple(turns)
+
+
+def render_alpaca(instruction: str, input: str = "", output: str = "") -> str:
+    """The prompt template of Stanford Alpaca, in its form with or without input."""
+    head = f"{WITH_INPUT if input else WITHOUT_INPUT}\n\n### Instruction:\n{instruction}"
+    return head + (f"\n\n### Input:\n{input}" if input else "") + "\n\n### Response:" + (f"\n{output}" if output else "")
+
+
+def parse_alpaca(text: str) -> dict[str, str]:
+    """{instruction, input, output} of a rendered template, whatever its first sentence is.
+
+    Raises no_assistant_turn where the text is no template: it is only a prompt then.
+    """
+    found = _TEMPLATE.search(text)
+    if not found:
+        raise UnreadableRow("no_assistant_turn", "row", "a text without the marks of the Alpaca template")
+    return {name: found[name] or "" for name in ("instruction", "input", "output")}

@@ -1,0 +1,172 @@
+"""A draft: what a converter returns for one raw row, and how drafts become examples with id and provenance.
+
+A converter is a plain function from a raw row (any JSON value) to a list of drafts. It knows the layout of its
+source family and nothing else; ids, licence, language and file names are added here, alike for every family.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from posttrain.convert.gsm8k_guard import is_test_question
+from posttrain.schema import (
+    SCHEMAS,
+    Example,
+    Kind,
+    Message,
+    Policy,
+    PreferencePair,
+    Rejected,
+    RLVRExample,
+    SFTExample,
+    UnreadableRow,
+    guess_language,
+    to_row,
+)
+
+if TYPE_CHECKING:
+    from posttrain.recipe import Source
+    from posttrain.storage import ArtifactWriter
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An example without provenance. Fields that stay None take the source's value: category, skill, language.
+
+    `raw_id` asks for the raw row's own id; `note` reports something odd about a row that is kept.
+    """
+
+    kind: Kind = "sft"
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
+    chosen: tuple[Message, ...] = ()
+    rejected: tuple[Message, ...] = ()
+    chosen_model: str | None = None
+    rejected_model: str | None = None
+    policy: Policy = "off_policy"
+    ground_truth: str = ""
+    verifier: str = ""
+    category: str | None = None
+    skill: str | None = None
+    language: str | None = None
+    persona: str | None = None
+    raw_id: str | None = None
+    note: str | None = None
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        return self.messages or self.chosen + self.rejected
+
+
+Converter = Callable[[Any], list[Draft]]
+RawRow = tuple[str, int, Any]
+"""Raw file, row number and the row itself, any JSON value."""
+Join = Callable[[Iterable[RawRow]], Iterator[tuple[Any, list[RawRow]]]]
+"""For a family whose conversation is spread over raw rows: the value to convert, with the raw rows that it was made of."""
+
+NOTES_SHOWN = 20
+"""So many of the rows with a note are named in the manifest; all of them are counted."""
+
+
+def row_by_row(rows: Iterable[RawRow]) -> Iterator[tuple[Any, list[RawRow]]]:
+    """The join of nearly every family: each raw row stands for itself."""
+    return ((row[2], [row]) for row in rows)
+
+
+def convert_rows(
+    convert: Converter, rows: Iterable[RawRow], spec: Source, out: ArtifactWriter, join: Join = row_by_row,
+) -> None:
+    """Convert the raw rows of one source; every row is either kept with all its drafts or rejected with a reason.
+
+    Rows that `join` puts together are kept or rejected together, and the first of them gives the example its place.
+    Ids: the raw row's own where its family keeps it, else `<source>_<row>`, from the second file on `<source>_<row>.<file>`.
+    """
+    taken: set[str] = set()
+    files: dict[str, int] = {}
+    notes: dict[str, Any] = {"rows": 0, "first": []}
+    for value, members in join(rows):
+        out.read(spec.name, len(members))
+        raw_file, raw_row, _ = members[0]
+        try:
+            drafts = convert(value)
+            for draft in drafts:
+                check_draft(draft)
+        except UnreadableRow as error:
+            for file, number, row in members:
+                out.reject(Rejected(reason=error.reason, source=spec.name, raw_file=file, raw_row=number,
+                                    field=error.field, detail=error.detail, row=row))
+            continue
+        out.kept(spec.name, len(members))
+        number_of_file = files.setdefault(raw_file, len(files))
+        own_id = f"{spec.name}_{raw_row}" + (f".{number_of_file}" if number_of_file else "")
+        row_id = _row_id(drafts[0], own_id, taken)
+        for number, draft in enumerate(drafts):
+            example = _example(draft, row_id + _suffix(draft, number), raw_file, raw_row, spec)
+            out.write(draft.kind, to_row(example), SCHEMAS[draft.kind])
+            if draft.note:
+                log.warning("%s row %d: %s", raw_file, raw_row, draft.note)
+                notes["rows"] += 1
+                if len(notes["first"]) < NOTES_SHOWN:
+                    notes["first"].append({"id": example.id, "raw_file": raw_file, "raw_row": raw_row, "note": draft.note})
+    if notes["rows"]:
+        out.facts.setdefault("notes", {})[spec.name] = notes
+
+
+# ---------------------------------------------------------------- checks that hold for every family
+
+_PLACEHOLDER = re.compile(r"\{\{(?:name|author)\}\}", re.IGNORECASE)
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+
+
+def check_draft(draft: Draft) -> None:
+    """Refuse unfilled placeholders outside of code, and test questions among the rows that a reward is computed on."""
+    for n, message in enumerate(draft.turns):
+        if "{{" in message.content and (found := _PLACEHOLDER.search(_CODE.sub("", message.content))):
+            raise UnreadableRow("template_placeholder", f"messages[{n}]", found.group())
+    if draft.kind == "rlvr" and is_test_question(draft.messages[-1].content):
+        raise UnreadableRow("test_split_row", "messages", "the question stands in the test split of GSM8K")
+
+
+# ---------------------------------------------------------------- examples
+
+
+def _row_id(first: Draft, own: str, taken: set[str]) -> str:
+    """The raw row's id where the draft asks for it and it is free, else `own`; unique within the source."""
+    row_id = first.raw_id if first.raw_id and first.raw_id not in taken else own
+    while row_id in taken:
+        row_id += "x"
+    taken.add(row_id)
+    return row_id
+
+
+def _suffix(draft: Draft, number: int) -> str:
+    """Several drafts of a row: the first has the row's id, an RLVR twin `-rlvr`, any other its number."""
+    if number == 0:
+        return ""
+    return "-rlvr" if draft.kind == "rlvr" else f"-{number}"
+
+
+def _example(draft: Draft, id: str, raw_file: str, raw_row: int, spec: Source) -> Example:
+    category = draft.category or spec.category
+    shared: dict[str, Any] = {
+        "id": id, "source": spec.name, "category": category, "skill": draft.skill or spec.skill or category,
+        "language": draft.language or spec.language or _language(draft), "license": spec.license,
+        "persona": draft.persona, "raw_file": raw_file, "raw_row": raw_row,
+    }
+    if draft.kind == "sft":
+        return SFTExample(**shared, messages=draft.messages)
+    if draft.kind == "rlvr":
+        return RLVRExample(**shared, messages=draft.messages, ground_truth=draft.ground_truth, verifier=draft.verifier)
+    return PreferencePair(**shared, prompt=draft.prompt, chosen=draft.chosen, rejected=draft.rejected,
+                          chosen_model=draft.chosen_model, rejected_model=draft.rejected_model, policy=draft.policy)
+
+
+def _language(draft: Draft) -> str:
+    # The beginnings of the first turns decide as well as all of their text, and a long transcript costs no more than a short one.
+    return guess_language(" ".join(m.content[:300] for m in draft.turns[:4]))

@@ -1,0 +1,28 @@
+"""No Robots: {prompt, messages, category}; the category (Brainstorm, Rewrite, …) becomes the skill."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from posttrain.convert.draft import Draft
+from posttrain.convert.fields import label_of, object_of, optional_text, text_of
+from posttrain.convert.turns import conversation_of, question_answer, with_system
+
+
+def convert_no_robots(row: Any) -> list[Draft]:
+    """The conversation of `messages`; in pair form (a `prompt` and a `completion` or `response`) the pair.
+
+    Where `prompt` is not the first user turn the row is kept, for `messages` is what is learnt, and a note reports it.
+    """
+    fields = object_of(row)
+    skill = label_of(fields, "category")
+    if fields.get("messages") is None:
+        answer = text_of(fields, "completion", "response", "answer")
+        return [Draft(messages=with_system(question_answer(text_of(fields, "prompt"), answer), fields), skill=skill)]
+    messages = conversation_of(fields, "messages")
+    prompt = optional_text(fields, "prompt")
+    first = next(m.content for m in messages if m.role == "user")
+    note = None
+    if prompt is not None and prompt.strip() != first.strip():
+        note = f"prompt is not the first user message: {prompt[:80]!r} and {first[:80]!r}"
+    return [Draft(messages=messages, skill=skill, note=note)]

@@ -1,0 +1,62 @@
+"""The data-set rule: how many instances of each eval one source of training rows contaminates."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from posttrain.decontaminate.index import EvalIndex
+from posttrain.decontaminate.matches import Finding
+
+
+@dataclass
+class ContaminationTable:
+    """eval × source: the eval items whose best score over the source's turns is above the rule (never a union of turns).
+
+    The data-set rule of the Tülu 3 paper (section 3.2): more than 2 % of an eval's instances, strictly.
+    """
+
+    index: EvalIndex
+    dataset_threshold: float
+    items: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    removed_rows: dict[tuple[str, str], set[Hashable]] = field(default_factory=dict)
+    sources: set[str] = field(default_factory=set)
+
+    def count(self, source: str, row: Hashable, findings: Iterable[Finding]) -> None:
+        """Count one training row with its findings. `row` names it; a row that is counted twice under one name is one row."""
+        self.sources.add(source)
+        hits = [finding for finding in findings if finding.decision == "remove"]
+        for finding in hits:
+            self.items.setdefault((finding.eval, source), set()).add(finding.match.item)
+        for name in {finding.eval for finding in hits}:
+            self.removed_rows.setdefault((name, source), set()).add(row)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a cell, evals in recipe order, sources by name; cells without contamination included."""
+        sizes = {name: self.index.items_of(name) for name in self.index.eval_names}
+        return [self._cell(name, source, sizes[name]) for name in self.index.eval_names for source in sorted(self.sources)]
+
+    def _cell(self, name: str, source: str, items: int) -> dict[str, Any]:
+        hit = len(self.items.get((name, source), ()))
+        share = hit / items if items else 0.0
+        return {"eval": name, "source": source, "items": items, "contaminated": hit, "share": round(share, 6),
+                "removed_rows": len(self.removed_rows.get((name, source), ())), "over_limit": share > self.dataset_threshold}
+
+    def overlapping_sources(self) -> dict[str, list[str]]:
+        """Source → the evals that it overlaps by more than the data-set rule allows."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows():
+            if row["over_limit"]:
+                found.setdefault(row["source"], []).append(row["eval"])
+        return found
+
+    def tsv(self) -> bytes:
+        rows = self.rows()
+        columns = ("eval", "source", "items", "contaminated", "share", "removed_rows", "over_limit")
+        lines = ["\t".join(columns)] + ["\t".join(_cell_text(row[column]) for column in columns) for row in rows]
+        return ("\n".join(lines) + "\n").encode()
+
+
+def _cell_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

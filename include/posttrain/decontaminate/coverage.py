@@ -1,0 +1,218 @@
+"""The published score: which share of an eval item's words is covered by n-grams that stand in one training turn.
+
+    n = 3, eval "a b c d e f g h", turn "x a b c d y f g h": the 3-grams abc, bcd, fgh are shared; they cover
+    a b c d f g h, so the score is 7/8.
+
+Source: Tülu 3 paper, section 3.2 (n = 8, contaminated where the score is > 0.5). Details that the paper leaves open:
+
+- An n-gram that occurs several times in the eval item covers all its places (the original covers the last).
+- A text shorter than n words has no n-gram. It scores 1 where it stands word for word in the turn, as the whole turn
+  or, from RUN_WORDS words on, as a run inside of it; otherwise 0.
+- An item of several texts (passage and question) scores the mean over its texts. A text too short to count as a
+  run counts where it does stand in the turn and the item's other texts are found: a copied passage with "Why?" below it.
+- Scores are rounded to 9 digits, so that exactly one half stays one half whatever way it was computed.
+
+`score_turns` does it for a batch on the embedded index; `item_score` is the same by the definition, for one pair.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from posttrain.decontaminate.index import EvalIndex
+from posttrain.decontaminate.ngrams import UNKNOWN, Ints, Words, known_run, window_hashes
+
+RUN_WORDS = 5
+"""A shorter eval text inside a longer turn is chance: "what is it", "yes or no"."""
+
+SUPPORT = 0.5
+"""The mean that an item's other texts must exceed before a text of less than RUN_WORDS words may stand anywhere."""
+
+POSTINGS_AT_ONCE = 4_000_000
+"""Bounds the memory of a batch: places of eval texts that are held at once (16 bytes each, a few times over)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One training turn against one eval item. `covered[k]`: the covered places of the item's k-th text."""
+
+    turn: int
+    item: int
+    score: float
+    scores: tuple[float, ...]
+    covered: tuple[tuple[int, ...], ...]
+
+    @property
+    def best(self) -> float:
+        """The score of the text that is covered most."""
+        return max(self.scores)
+
+
+# ---------------------------------------------------------------- by the definition
+
+
+def covered_places(text: Sequence[int], turn: Sequence[int], ngram_size: int) -> tuple[int, ...]:
+    """The places of `text` that are covered by n-grams of `turn`; for a text shorter than n, all or none."""
+    size = min(ngram_size, len(text))
+    if not size or (len(text) < ngram_size and len(text) < RUN_WORDS and len(turn) != len(text)):
+        return ()
+    return _run_places(text, turn, size)
+
+
+def _run_places(text: Sequence[int], turn: Sequence[int], size: int) -> tuple[int, ...]:
+    known = _windows(tuple(turn), size)
+    starts = [k for k in range(len(text) - size + 1) if tuple(text[k : k + size]) in known]
+    return tuple(sorted({k + step for k in starts for step in range(size)}))
+
+
+@functools.lru_cache(maxsize=16)
+def _windows(turn: tuple[int, ...], size: int) -> frozenset[tuple[int, ...]]:
+    return frozenset(turn[k : k + size] for k in range(len(turn) - size + 1))
+
+
+def item_score(texts: Sequence[Sequence[int]], turn: Sequence[int], ngram_size: int) -> tuple[float, tuple[tuple[int, ...], ...]]:
+    """The score of an item and, per text, its covered places. The mean is over all `texts`."""
+    covered = [covered_places(text, turn, ngram_size) for text in texts]
+    return with_short_texts(texts, turn, ngram_size, covered)
+
+
+def with_short_texts(
+    texts: Sequence[Sequence[int]], turn: Sequence[int], ngram_size: int, covered: Sequence[tuple[int, ...]],
+) -> tuple[float, tuple[tuple[int, ...], ...]]:
+    """Add the texts of less than RUN_WORDS words that stand in the turn, where the item's other texts are found."""
+    result = list(covered)
+    for k, text in enumerate(texts):
+        others = [len(c) / len(t) for n, (c, t) in enumerate(zip(covered, texts, strict=True)) if n != k]
+        if len(text) < min(RUN_WORDS, ngram_size) and not covered[k] and others and sum(others) / len(others) > SUPPORT:
+            result[k] = _run_places(text, turn, len(text))
+    score = sum(len(c) / len(t) for c, t in zip(result, texts, strict=True)) / len(texts)
+    return round(score, 9), tuple(result)
+
+
+# ---------------------------------------------------------------- a batch against the index
+
+
+def score_turns(index: EvalIndex, turns: list[list[str]], above: float) -> list[Match]:
+    """All (turn, item) pairs of a batch whose score, or whose best text's score, is > `above`.
+
+    `turns` are tokenised. The matches are complete and in the order of turn, then item.
+    """
+    numbers: list[int] = []
+    ends = []
+    for turn in turns:
+        numbers += index.numbers(turn)
+        numbers.append(UNKNOWN)
+        ends.append(len(numbers))
+    if not index.tables or not turns:
+        return []
+    flat = np.array(numbers, np.int32)
+    bounds = np.array([0, *ends], np.int64)
+    turn, place, size = _shared_windows(index, flat, bounds)
+    matches = []
+    for part in _bounded(index, turn, place, size):
+        matches += _matches(index, flat, bounds, *part, above)
+    return matches
+
+
+def _shared_windows(index: EvalIndex, flat: Words, bounds: Ints) -> tuple[Ints, Ints, Ints]:
+    """(turn, n-gram number, n-gram size) of everything that a turn shares with the index, each once, in turn order."""
+    lengths = np.diff(bounds) - 1
+    run = known_run(flat)
+    found: list[tuple[Ints, Ints, Ints]] = []
+    for size, hashes in window_hashes(flat, index.codes, max(index.tables)):
+        if size not in index.tables:
+            continue
+        if size < min(RUN_WORDS, index.ngram_size):
+            starts = bounds[:-1][lengths == size]
+            starts = starts[run[starts] >= size]
+        else:
+            starts = np.flatnonzero(run >= size)
+        starts, number = index.tables[size].find(flat, starts, hashes, index.flat)
+        turn = np.searchsorted(bounds, starts, side="right") - 1
+        pairs = np.unique(turn * len(index.tables[size].hashes) + number)
+        turn, number = np.divmod(pairs, len(index.tables[size].hashes))
+        found.append((turn, number, np.full(len(turn), size)))
+    turn, number, size = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(turn, kind="stable")
+    return turn[order], number[order], size[order]
+
+
+def _bounded(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Cut between turns so that a part has at most POSTINGS_AT_ONCE places; one turn is never cut."""
+    counts = np.zeros(len(turn), np.int64)
+    for length, table in index.tables.items():
+        own = size == length
+        counts[own] = np.diff(table.offsets)[number[own]]
+    total = np.cumsum(counts)
+    begin = 0
+    while begin < len(turn):
+        room = (total[begin - 1] if begin else 0) + POSTINGS_AT_ONCE
+        end = int(np.searchsorted(total, room, side="right"))
+        if end < len(turn):
+            end = int(np.searchsorted(turn, turn[end]))
+            if end <= begin:
+                end = int(np.searchsorted(turn, turn[begin], side="right"))
+        yield turn[begin:end], number[begin:end], size[begin:end]
+        begin = end
+
+
+def _matches(index: EvalIndex, flat: Words, bounds: Ints, turn: Ints, number: Ints, size: Ints, above: float) -> list[Match]:
+    owner, place, reach = _places(index, turn, number, size)
+    # One key a (turn, place): sorted, its neighbours are the window before and after in the same text.
+    key = owner * len(index.flat) + place
+    order = np.argsort(key, kind="stable")
+    owner, place, reach = owner[order], place[order], reach[order]
+    text = np.searchsorted(index.offsets, place, side="right") - 1
+    same = (text[1:] == text[:-1]) & (owner[1:] == owner[:-1])
+    gain = reach.copy()  # what a window adds before the next one begins
+    gain[:-1][same] = np.minimum(reach[:-1], place[1:] - place[:-1])[same]
+    first = np.flatnonzero(np.concatenate([[True], ~same])) if len(text) else np.zeros(0, np.int64)
+    if not len(first):
+        return []
+    share = np.add.reduceat(gain, first) / np.diff(index.offsets)[text[first]]
+    # Texts of one item are neighbours, so its groups are too.
+    item, group_turn = index.item_of_text[text[first]], owner[first]
+    edge = np.flatnonzero(np.concatenate([[True], (item[1:] != item[:-1]) | (group_turn[1:] != group_turn[:-1])]))
+    best = np.maximum.reduceat(share, edge)
+    chosen = np.flatnonzero(np.round(best, 9) > above)
+    last = np.append(first[1:], len(text))
+    matches = []
+    for group in chosen.tolist():
+        begin, end = int(edge[group]), int(edge[group + 1]) if group + 1 < len(edge) else len(first)
+        windows = {int(text[first[k]]): (place[first[k] : last[k]], reach[first[k] : last[k]]) for k in range(begin, end)}
+        matches.append(_match(index, flat, bounds, int(group_turn[begin]), int(item[begin]), windows))
+    return [match for match in matches if match.best > above]
+
+
+def _places(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> tuple[Ints, Ints, Ints]:
+    """(turn, place, size) for every place of every n-gram."""
+    parts = []
+    for length, table in index.tables.items():
+        own = size == length
+        begins, ends = table.offsets[number[own]], table.offsets[number[own] + 1]
+        counts = ends - begins
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = table.positions[np.repeat(begins, counts) + within]
+        parts.append((np.repeat(turn[own], counts), place, np.full(len(place), length)))
+    owner, place, reach = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return owner, place, reach
+
+
+def _match(
+    index: EvalIndex, flat: Words, bounds: Ints, turn: int, item: int, windows: dict[int, tuple[Ints, Ints]],
+) -> Match:
+    numbers = index.texts(item)
+    covered = []
+    for text in numbers:
+        places, reaches = windows.get(text, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
+        own = {place + step for place, reach in zip(places.tolist(), reaches.tolist(), strict=True) for step in range(reach)}
+        covered.append(tuple(sorted(place - int(index.offsets[text]) for place in own)))
+    texts = [index.words(text).tolist() for text in numbers]
+    words = flat[bounds[turn] : bounds[turn + 1] - 1].tolist()
+    score, covered_all = with_short_texts(texts, words, index.ngram_size, covered)
+    scores = tuple(round(len(c) / len(t), 9) for c, t in zip(covered_all, texts, strict=True))
+    return Match(turn, item, score, scores, covered_all)

@@ -1,0 +1,223 @@
+"""The pipeline, top to bottom: each stage takes its inputs from the run and leaves one artifact.
+
+This is the only place that knows the order. The Airflow tasks and the command line call these functions; a stage
+module never calls another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from posttrain.recipe import Recipe, data_root
+from posttrain.run import Run
+from posttrain.storage import StageResult
+from posttrain.train.launch import Launcher
+
+
+def check_inputs(recipe: Recipe) -> None:
+    """Refuse a recipe whose local files are not there, before the first task. Raises SourceError naming all of them."""
+    from posttrain.collect import check_files
+    from posttrain.evaluate import task_file
+
+    check_files([item.load for item in (*recipe.sources, *recipe.evals)], data_root())
+    for spec in recipe.evals:
+        if spec.task:
+            task_file(spec.task)
+
+
+# ---------------------------------------------------------------- data
+
+
+def collect(run: Run, source: str) -> StageResult:
+    """Load one source at a pinned revision into raw shards; record origin, licence and sha256."""
+    from posttrain import collect
+
+    spec = run.recipe.source(source)
+    settings = {"load": collect.pinned(spec.load, data_root(), run.recipe.seed), "source": spec.name,
+                "origin": spec.origin, "license": spec.license}
+    return run.stage("collect", "posttrain.collect", inputs=[], settings=settings, part=source,
+                     work=lambda out: collect.collect(spec, data_root(), run.recipe.seed, out))
+
+
+def convert(run: Run, source: str) -> StageResult:
+    """Raw rows of one source → examples; unreadable rows are kept aside with file, row, field and reason."""
+    from posttrain.convert import convert_source, converter_module
+
+    spec = run.recipe.source(source)
+    collected = run.manifest("collect", source)
+    return run.stage("convert", converter_module(spec.family), inputs=[collected], part=source,
+                     settings=spec.model_dump(mode="json", exclude={"load"}),
+                     work=lambda out: convert_source(collected, spec, out))
+
+
+def filter_rows(run: Run) -> StageResult:
+    """Keyword → empty → quality rules, then exact duplicates within and across sources."""
+    from posttrain.filters import filter_examples
+
+    inputs = [run.manifest("convert", source.name) for source in run.recipe.sources]
+    return run.stage("filter", "posttrain.filters", inputs=inputs, settings=run.recipe.filter.model_dump(mode="json"),
+                     work=lambda out: filter_examples(inputs, run.recipe.filter, out))
+
+
+def improve(run: Run) -> StageResult:
+    """Prompts that were too simple become reasoning questions with a worked, verified answer."""
+    from posttrain.improve import improve_prompts
+    from posttrain.teacher.client import open_teacher
+
+    filtered = run.manifest("filter")
+    settings = _teacher_settings(run) | run.recipe.improve.model_dump(mode="json") | {"focus": run.focus}
+
+    def work(out: Any) -> None:
+        with open_teacher(run.recipe.teacher, run.workspace, run.recipe.seed) as teacher:
+            improve_prompts(filtered, run.recipe.improve, run.focus, teacher, out)
+
+    return run.stage("improve", "posttrain.improve", inputs=[filtered], settings=settings, work=work)
+
+
+def synthesize(run: Run) -> StageResult:
+    """New rows by persona, self-play and variation, and in a later round for every skill in focus; answers verified."""
+    from posttrain.synthesize import synthesize_rows
+    from posttrain.teacher.client import open_teacher
+
+    filtered = run.manifest("filter")
+    settings = _teacher_settings(run) | run.recipe.synthesize.model_dump(mode="json") | {
+        "focus": run.focus, "round": run.round, "seed": run.recipe.seed}
+
+    def work(out: Any) -> None:
+        with open_teacher(run.recipe.teacher, run.workspace, run.recipe.seed) as teacher:
+            synthesize_rows(filtered, run.recipe.synthesize, run.focus, run.round, run.recipe.seed, teacher, out)
+
+    return run.stage("synthesize", "posttrain.synthesize", inputs=[filtered], settings=settings, work=work)
+
+
+def index_evals(run: Run) -> StageResult:
+    """Eval sets → normalised index, with the sha256 of every eval file; eval files are never written."""
+    from posttrain.decontaminate.index import index_eval_sets, pinned_evals
+
+    settings = {
+        "evals": pinned_evals(run.recipe.evals, data_root(), run.recipe.seed),
+        "ngram_size": run.recipe.decontaminate.ngram_size, "index": run.recipe.decontaminate.index,
+    }
+    return run.stage("index_evals", "posttrain.decontaminate.index", inputs=[], settings=settings,
+                     work=lambda out: index_eval_sets(run.recipe.evals, data_root(), run.recipe.seed,
+                                                      run.recipe.decontaminate, out))
+
+
+def decontaminate(run: Run) -> StageResult:
+    """Rows against the eval index → clean rows, removed rows with their evidence, and the review band."""
+    from posttrain.decontaminate import decontaminate_examples
+
+    index = run.manifest("index_evals")
+    rows = [run.manifest(stage) for stage in ("filter", "improve", "synthesize")]
+    return run.stage("decontaminate", "posttrain.decontaminate", inputs=[index, *rows],
+                     settings=run.recipe.decontaminate.model_dump(mode="json"),
+                     work=lambda out: decontaminate_examples(rows, index, run.recipe.decontaminate, out))
+
+
+def review(run: Run) -> StageResult:
+    """The review band: unattended, the teacher paraphrases and the row is checked again."""
+    from posttrain.decontaminate.review import review_band
+    from posttrain.teacher.client import open_teacher
+
+    index, decontaminated = run.manifest("index_evals"), run.manifest("decontaminate")
+    settings = _teacher_settings(run) | run.recipe.review.model_dump(mode="json") | {
+        "decontaminate": run.recipe.decontaminate.model_dump(mode="json")}
+
+    def work(out: Any) -> None:
+        with open_teacher(run.recipe.teacher, run.workspace, run.recipe.seed) as teacher:
+            review_band(decontaminated, index, run.recipe.review, run.recipe.decontaminate, teacher, out)
+
+    return run.stage("review", "posttrain.decontaminate.review", inputs=[index, decontaminated], settings=settings, work=work)
+
+
+def mix(run: Run) -> StageResult:
+    """Clean rows → SFT, preference-prompt, preference and RLVR splits; licence gate; seeded shuffle."""
+    from posttrain.mix import mix_rows
+
+    inputs = [run.manifest("decontaminate"), run.manifest("review")]
+    licenses = {source.name: source.non_commercial for source in run.recipe.sources}
+    settings = run.recipe.mix.model_dump(mode="json") | {"seed": run.recipe.seed, "non_commercial": licenses}
+    return run.stage("mix", "posttrain.mix", inputs=inputs, settings=settings,
+                     work=lambda out: mix_rows(inputs, run.recipe.mix, licenses, run.recipe.seed, out))
+
+
+def _teacher_settings(run: Run) -> dict[str, Any]:
+    """What of the teacher decides its answers; concurrency and time-outs do not."""
+    return {"teacher": run.recipe.teacher.model_dump(include={"connection", "model", "temperature"}), "seed": run.recipe.seed}
+
+
+# ---------------------------------------------------------------- model
+
+
+def sft(run: Run, launcher: Launcher) -> StageResult:
+    """Base model + SFT split → checkpoint; loss on assistant tokens only, sum reduction."""
+    from posttrain.train import train_stage
+
+    base(run, launcher)
+    return train_stage(run, "sft", [run.manifest("base"), run.manifest("mix")], launcher)
+
+
+def base(run: Run, launcher: Launcher) -> StageResult:
+    """The model before SFT: a tiny Llama with a tokenizer trained on the mixture, or a model of the Hub."""
+    from posttrain.train import train_stage
+
+    return train_stage(run, "base", [run.manifest("mix")], launcher)
+
+
+def preferences(run: Run, launcher: Launcher) -> StageResult:
+    """Answers sampled from the SFT checkpoint and the teacher's own, judged and binarised; no tied pairs."""
+    from posttrain.preferences import build_preferences
+
+    return build_preferences(run, run.manifest("sft"), run.manifest("mix"), launcher)
+
+
+def dpo(run: Run, launcher: Launcher) -> StageResult:
+    """SFT checkpoint + pairs → checkpoint; length-normalised DPO."""
+    from posttrain.train import train_stage
+
+    return train_stage(run, "dpo", [run.manifest("sft"), run.manifest("preferences")], launcher)
+
+
+def rlvr(run: Run, launcher: Launcher) -> StageResult:
+    """DPO checkpoint + RLVR split → checkpoint; GRPO with the verifiers as rewards."""
+    from posttrain.train import train_stage
+
+    return train_stage(run, "rlvr", [run.manifest("dpo"), run.manifest("mix")], launcher)
+
+
+def evaluate(run: Run, launcher: Launcher) -> StageResult:
+    """Every checkpoint of the run on every eval with a task, by the harness; every generation saved."""
+    from posttrain.evaluate import evaluate_checkpoints
+
+    checkpoints = {name: run.manifest(name) for name in run.recipe.evaluate.checkpoints}
+    return evaluate_checkpoints(run, checkpoints, run.manifest("index_evals"), launcher)
+
+
+def gate(run: Run) -> StageResult:
+    """Scores of the last checkpoint against the thresholds → verdict and gaps."""
+    from posttrain.gate import judge_run
+
+    return judge_run(run)
+
+
+def release(run: Run) -> StageResult:
+    """The release folder: model, tokenizer, model card, dataset card, licence summary, manifests."""
+    from posttrain.release import build_release
+
+    return build_release(run)
+
+
+MAPPED_STAGES: dict[str, Callable[[Run, str], StageResult]] = {"collect": collect, "convert": convert}
+"""Stages with one artifact per source."""
+
+LIBRARY_STAGES: dict[str, Callable[[Run], StageResult]] = {
+    "filter": filter_rows, "improve": improve, "synthesize": synthesize, "index_evals": index_evals,
+    "decontaminate": decontaminate, "review": review, "mix": mix, "gate": gate, "release": release,
+}
+"""Stages that run in the caller's process."""
+
+PROCESS_STAGES: dict[str, Callable[[Run, Launcher], StageResult]] = {
+    "base": base, "sft": sft, "preferences": preferences, "dpo": dpo, "rlvr": rlvr, "evaluate": evaluate,
+}
+"""Stages whose work is a process of its own: training, generation, evaluation."""

@@ -1,0 +1,259 @@
+"""Reading raw files: json, jsonl, csv, tsv, txt and parquet, plain, .gz or .zst, row by row.
+
+A row that cannot be read comes out as `Broken` in its place, so that the caller can count and keep it; no input
+makes the reader stop the run. Text is UTF-8, with or without a byte order mark.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A row that is not there to be converted. `reason` is a key of `schema.REASONS`; `text` is what stands in the file."""
+
+    reason: str
+    detail: str
+    text: str
+
+
+Rows = Iterator[tuple[int, Any]]
+COMPRESSIONS = (".gz", ".zst")
+
+
+def file_format(path: Path) -> str | None:
+    """The format that a file name stands for (`a.4of5.jsonl.gz` → `jsonl`), or None where there is no reader."""
+    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSIONS]
+    name = suffixes[-1].removeprefix(".").lower() if suffixes else ""
+    return name if name in READERS else None
+
+
+def read_raw_file(path: Path | str) -> Rows:
+    """The rows of a file as (row number, value); a value is any JSON value, or `Broken`.
+
+    Row numbers are 0-based: the line in jsonl and txt, the record elsewhere. Layouts of a json file: an array of
+    rows; an object with one list of rows among its values (`{"dev": [...]}`), SQuAD's `data` giving one row a
+    question; an object of objects, one row each with its key as `_key`; an object of columns (equally long lists, empty
+    ones left out), one row an index; any other value is one row. A csv or tsv file without a header has columns c0, c1, …
+
+    Raises ValueError for a file name with another ending.
+    """
+    path = Path(path)
+    reader = READERS.get(file_format(path) or "")
+    if reader is None:
+        raise ValueError(f"{path}: no reader for this ending; allowed: {', '.join(READERS)}, each also .gz or .zst")
+    row = -1
+    try:
+        for row, value in reader(path):
+            yield row, value
+    except (EOFError, OSError, zlib.error, zstandard.ZstdError, pa.ArrowInvalid) as error:
+        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
+            raise
+        # A damaged archive gives the rows before the damage, then one broken row for the rest.
+        yield row + 1, Broken("undecodable_text", f"{type(error).__name__}: {error}", "")
+
+
+# ---------------------------------------------------------------- text
+
+
+def _open_text(path: Path, newline: str = "\n") -> TextIO:
+    """The file as text; bytes that are not UTF-8 become lone surrogates, which `_checked` finds."""
+    return io.TextIOWrapper(_open_binary(path), encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+
+
+def _open_binary(path: Path) -> Any:
+    opener: Any = {".gz": gzip.open, ".zst": zstandard.open}.get(path.suffix, open)
+    return opener(path, "rb")
+
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+
+
+def _checked(text: str, value: Any) -> Any:
+    """The value, or Broken where it holds a character that UTF-8 cannot: a wrong byte or half a surrogate pair."""
+    return _encodable(value) if _SURROGATE.search(text) else value
+
+
+def _encodable(value: Any) -> Any:
+    written = json.dumps(value, ensure_ascii=False)
+    try:
+        written.encode()
+    except UnicodeEncodeError as error:
+        return Broken("undecodable_text", error.reason, _printable(written))
+    return value
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return Broken("invalid_json", str(error), _printable(text))
+
+
+def _parse_line(line: str) -> Any:
+    value = _parse(line)
+    return value if isinstance(value, Broken) else _checked(line, value)
+
+
+# ---------------------------------------------------------------- formats
+
+
+def _read_jsonl(path: Path) -> Rows:
+    with _open_text(path) as lines:
+        for row, line in enumerate(lines):
+            if line.strip():
+                yield row, _parse_line(line.strip())
+
+
+def _read_txt(path: Path) -> Rows:
+    """A line is a JSON object or array where it begins like one, else the text itself."""
+    with _open_text(path) as lines:
+        for row, line in enumerate(lines):
+            text = line.strip()
+            if text:
+                yield row, _parse_line(text) if text[0] in "{[" else _checked(text, text)
+
+
+def _read_json(path: Path) -> Rows:
+    with _open_text(path) as f:
+        text = f.read()
+    if not text.strip():
+        return
+    value = _parse(text)
+    if isinstance(value, Broken):
+        # "Extra data": JSON lines under the name .json, as many Hub repositories have them.
+        yield from _read_jsonl(path) if value.detail.startswith("Extra data") else [(0, value)]
+        return
+    suspect = _SURROGATE.search(text) is not None
+    for number, row in enumerate(rows_of(value)):
+        yield number, _encodable(row) if suspect else row
+
+
+ROW_FIELDS = frozenset({"messages", "conversations", "conversation", "chosen", "rejected", "instances"})
+"""Lists that belong to one row: an object that holds one of them is a row, not a file of rows."""
+
+
+def rows_of(value: Any) -> Iterator[Any]:
+    """The rows of a whole JSON document, by the layouts of `read_raw_file`."""
+    if isinstance(value, list):
+        yield from value
+        return
+    if not isinstance(value, dict) or not value or ROW_FIELDS & value.keys():
+        yield value
+        return
+    values = list(value.values())
+    lists = [v for v in values if isinstance(v, list) and v and all(isinstance(item, dict) for item in v)]
+    if len(lists) == 1:
+        yield from _questions(lists[0]) if all("paragraphs" in item and "qas" not in item for item in lists[0]) else lists[0]
+    elif all(isinstance(v, dict) for v in values):
+        yield from ({"_key": key, **row} for key, row in value.items())
+    elif all(isinstance(v, list) for v in values) and len({len(v) for v in values if v}) == 1 and not lists:
+        columns = {name: v for name, v in value.items() if v}
+        yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    else:
+        yield value
+
+
+def _questions(articles: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """SQuAD: one row a question, with the title of its article and the context of its paragraph."""
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            shared = {"title": article.get("title"), "context": paragraph.get("context")}
+            yield from ({**shared, **question} for question in paragraph.get("qas") or [])
+
+
+def _read_separated(path: Path, delimiter: str) -> Rows:
+    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long answers
+    with _open_text(path, newline="") as f:
+        records = csv.reader(f, delimiter=delimiter)
+        first = next(records, None)
+        if first is None:
+            return
+        headless = not is_header(first)
+        names = [f"c{n}" for n in range(len(first))] if headless else first
+        if headless:
+            yield 0, _record(names, first)
+        for row, cells in enumerate((cells for cells in records if cells), start=int(headless)):
+            yield row, _record(names, cells)
+
+
+def _record(names: list[str], cells: list[str]) -> Any:
+    """The cells by column name. A cell without a column is kept under c<n>; a column without a cell is left out."""
+    row = dict(zip(names, cells, strict=False)) | {f"c{n}": cell for n, cell in enumerate(cells) if n >= len(names)}
+    return _checked("".join(cells), row)
+
+
+_NUMBER = re.compile(r"[-+]?[\d.,]+%?")
+
+
+def is_header(cells: list[str]) -> bool:
+    """Whether a first row can be column names.
+
+    It is no header where a cell is empty after the first, a number, longer than 64 characters or there twice, nor
+    where it has the layout of MMLU's files: question, four choices, answer letter.
+    """
+    if len(cells) == 6 and cells[5] in ("A", "B", "C", "D") and cells[1:5] != ["A", "B", "C", "D"]:
+        return False
+    names = cells[1:] if cells and not cells[0] else cells  # pandas leaves the name of the index column empty
+    clear = all(name and len(name) <= 64 and not _NUMBER.fullmatch(name) for name in names)
+    return clear and len(set(names)) == len(names)
+
+
+def _read_csv(path: Path) -> Rows:
+    return _read_separated(path, ",")
+
+
+def _read_tsv(path: Path) -> Rows:
+    return _read_separated(path, "\t")
+
+
+def _read_parquet(path: Path) -> Rows:
+    source: Any = path
+    if path.suffix in COMPRESSIONS:  # Parquet is read from its end, so a compressed file has to be unpacked first
+        with _open_binary(path) as f:
+            source = pa.BufferReader(f.read())
+    row = 0
+    with pq.ParquetFile(source) as table:
+        for batch in table.iter_batches(batch_size=4096):
+            for value in _batch_rows(batch):
+                yield row, value
+                row += 1
+
+
+def _batch_rows(batch: pa.RecordBatch) -> Iterator[Any]:
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        for n in range(batch.num_rows):
+            try:
+                yield batch.slice(n, 1).to_pylist()[0]
+            except UnicodeDecodeError as error:
+                yield Broken("undecodable_text", error.reason, "")
+
+
+READERS: dict[str, Callable[[Path], Rows]] = {
+    "json": _read_json,
+    "jsonl": _read_jsonl,
+    "csv": _read_csv,
+    "tsv": _read_tsv,
+    "txt": _read_txt,
+    "parquet": _read_parquet,
+}

@@ -1,0 +1,523 @@
+"""The recipe: one YAML file holds every number of a run. Unknown keys are refused before the first task starts.
+
+An error names the file, the line and the key path, and what would have been allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from posttrain.schema import CATEGORIES
+
+RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
+EVAL_FOLDER = Path(__file__).parents[1] / "evals"
+
+STAGES = (
+    "collect", "convert", "filter", "improve", "synthesize", "index_evals", "decontaminate", "review", "mix",
+    "sft", "preferences", "dpo", "rlvr", "evaluate", "gate", "release",
+)
+DATA_STAGES = STAGES[: STAGES.index("mix") + 1]
+
+
+class RecipeError(ValueError):
+    """The recipe cannot be used. The message says where and what is allowed."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# ---------------------------------------------------------------- sources and evals
+
+
+class HubLoad(Section):
+    """A data set of the Hugging Face Hub at a revision; the commit that it resolves to is recorded."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str = Field(min_length=1, description="a commit (40 hex digits) or a tag; a branch moves under you")
+    config: str | None = None
+    split: str = "train"
+
+
+class FileLoad(Section):
+    """Local json, jsonl, csv, tsv, txt or parquet files, plain, .gz or .zst. A relative path starts at the data root.
+
+    `path` may be a glob; the files are read in sorted order.
+    """
+
+    kind: Literal["file"]
+    path: str
+
+
+class ProceduralLoad(Section):
+    """Word problems made from a seed (`posttrain.problems`): the demo's source. One skill, drawn by the seed, is scarce.
+
+    `style`: `worked` gives {question, answer} with a solution, `forum` gives {prompt, completion} with an unhelpful answer.
+    """
+
+    kind: Literal["procedural"]
+    style: Literal["worked", "forum"] = "worked"
+    rows: int = Field(gt=0)
+    skills: tuple[str, ...] = Field(min_length=1)
+    scarce_share: float = Field(default=0.0, ge=0, lt=1, description="share of the rows that the scarce skill gets; 0 = even")
+    seed_offset: int = Field(default=0, description="added to the recipe's seed, so that two sources differ")
+
+
+Load = Annotated[HubLoad | FileLoad | ProceduralLoad, Field(discriminator="kind")]
+
+
+class Source(Section):
+    """One source of training rows. A source without origin and licence is refused."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$")
+    family: str
+    load: Load
+    origin: str = Field(min_length=1)
+    license: str = Field(min_length=1)
+    non_commercial: bool = False
+    category: Literal[CATEGORIES] = "general"  # type: ignore[valid-type]
+    skill: str | None = Field(default=None, description="the skill its rows teach; the category unless said")
+    language: str | None = Field(default=None, description="declared language; guessed from the script unless said")
+
+
+class EvalSet(Section):
+    """One eval set: always a decontamination target; run by the harness where `task` names a folder of include/evals."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*$")
+    load: Load
+    fields: tuple[str, ...] = Field(default=(), description="text that counts; the prompt field unless said")
+    skill: str | None = None
+    task: str | None = Field(default=None, description="folder under include/evals with a task.yaml")
+    limit: int | None = Field(default=None, gt=0, description="evaluate on the first n items")
+
+
+# ---------------------------------------------------------------- data stages
+
+
+class Filter(Section):
+    """Rules of the filter stage, in the order keyword → empty → quality, then exact duplicates."""
+
+    keywords: bool = True
+    empty: bool = True
+    too_simple: bool = True
+    special_tokens: bool = True
+    min_words: int = Field(default=1, ge=0, description="words of the last answer")
+    max_words: int = Field(default=8192, gt=0, description="words of the whole conversation")
+    duplicates: bool = True
+
+
+class Teacher(Section):
+    """`procedural` is the built-in teacher; any other connection is an OpenAI-compatible endpoint.
+
+    The key and the address of an endpoint come from the Airflow connection of that name or from the
+    environment (OPENAI_BASE_URL, OPENAI_API_KEY), never from the recipe.
+    """
+
+    connection: str = "procedural"
+    model: str = "procedural-word-problems"
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    concurrency: int = Field(default=8, gt=0, le=256)
+    max_retries: int = Field(default=6, ge=0)
+    timeout_seconds: float = Field(default=60.0, gt=0)
+    cost_per_million_prompt_tokens: float = Field(default=0.0, ge=0, description="US dollars")
+    cost_per_million_completion_tokens: float = Field(default=0.0, ge=0, description="US dollars")
+    max_cost: float | None = Field(default=None, gt=0, description="US dollars; the stage stops before it spends more")
+
+
+class Improve(Section):
+    """Rewriting prompts that the filter found too simple into reasoning questions; the original id stays linked."""
+
+    max_rows: int = Field(default=200, ge=0)
+
+
+class Synthesize(Section):
+    """New rows from the teacher: persona-driven problems, self-play follow-ups and variations of seeds.
+
+    In a later round `rows_per_gap` new rows are made for every skill in focus.
+    """
+
+    rows: dict[Literal["persona", "self_play", "variation"], int] = Field(default_factory=dict)
+    rows_per_gap: int = Field(default=0, ge=0)
+    personas: tuple[str, ...] = ()
+
+
+class Decontaminate(Section):
+    """Preset `tulu3`: share of an eval item's tokens covered by n-grams of one training row, strictly > threshold.
+
+    Source of n = 8, > 0.5 and the 2 % data-set rule: Tülu 3 paper, section 3.2. `review_above` is this
+    project's band for a person (or the teacher) and not part of Tülu 3; unset, there is no band.
+    """
+
+    preset: Literal["tulu3"] = "tulu3"
+    ngram_size: int = Field(default=8, gt=0)
+    threshold: float = Field(default=0.5, ge=0, lt=1)
+    dataset_threshold: float = Field(default=0.02, ge=0, lt=1)
+    drop_overlapping_sources: bool = False
+    review_above: float | None = Field(default=None, ge=0, lt=1)
+    index: Literal["embedded", "elasticsearch"] = "embedded"
+
+
+class Review(Section):
+    """What happens to the review band where nobody decides in time."""
+
+    unattended: Literal["paraphrase", "delete", "keep"] = "paraphrase"
+    timeout_hours: float = Field(default=24.0, gt=0)
+
+
+class Amount(Section):
+    """How much of a source: either `count` rows (an integer) or a `proportion` of it (a float; above 1 upsamples).
+
+    `count: 1.0` and `proportion: 1` are both refused: one row or the whole source, who can tell. `proportion: 500` would
+    otherwise repeat every row 500 times.
+    """
+
+    source: str
+    count: int | None = Field(default=None, ge=0, strict=True)
+    proportion: float | None = Field(default=None, ge=0, strict=True)
+    cite: str | None = Field(default=None, description="where a published number comes from")
+
+    @field_validator("proportion", mode="before")
+    @classmethod
+    def _proportion_is_a_float(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            raise ValueError(f"a proportion is a float: {value}.0 is {value} times the source, `count: {value}` is {value} rows")
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Amount:
+        if (self.count is None) == (self.proportion is None):
+            raise ValueError("give exactly one of `count` (rows, an integer) and `proportion` (a float such as 1.0)")
+        return self
+
+
+class Mix(Section):
+    """Which rows go into the three splits. `quotas` caps the rows of a category in the SFT split."""
+
+    sft: tuple[Amount, ...] = ()
+    preference_prompts: tuple[Amount, ...] = Field(default=(), description="prompts to be answered on-policy")
+    preference: tuple[Amount, ...] = Field(default=(), description="ready-made pairs")
+    rlvr: tuple[Amount, ...] = ()
+    quotas: dict[Literal[CATEGORIES], int] = Field(default_factory=dict)  # type: ignore[valid-type]
+    focus_proportion: float = Field(default=1.0, ge=0, description="in a later round: proportion of the rows made for the gaps")
+    allow_non_commercial: bool = False
+
+
+# ---------------------------------------------------------------- model stages
+
+
+class TinyModel(Section):
+    """A Llama made from its configuration, weights drawn from the seed; tokenizer trained on the mixture."""
+
+    kind: Literal["tiny"]
+    vocab_size: int = Field(default=1024, ge=300)
+    layers: int = Field(default=4, gt=0)
+    width: int = Field(default=192, gt=0)
+    heads: int = Field(default=6, gt=0)
+    mlp_width: int = Field(default=512, gt=0)
+    max_positions: int = Field(default=256, gt=0)
+
+
+class HubModel(Section):
+    kind: Literal["hub"]
+    id: str
+    revision: str = "main"
+
+
+BaseModelChoice = Annotated[TinyModel | HubModel, Field(discriminator="kind")]
+
+
+class Launch(Section):
+    """How `accelerate launch` starts a trainer. `config_file` is an accelerate configuration (FSDP, DeepSpeed, nodes)."""
+
+    processes: int = Field(default=1, gt=0)
+    cpu: bool = True
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    config_file: str | None = None
+
+
+class Training(Section):
+    """What all three trainers share. `batch_size` is the effective batch over all processes."""
+
+    learning_rate: float = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    per_device_batch_size: int | None = Field(default=None, gt=0)
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int | None = Field(default=None, gt=0)
+    warmup_ratio: float = Field(default=0.0, ge=0, le=1)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_length: int = Field(gt=0)
+    save_steps: int = Field(default=500, gt=0)
+
+
+class SFT(Training):
+    """Loss on assistant tokens only; `loss_reduction: sum` as Tülu 3 (open-instruct #1728: the mean costs 15 points)."""
+
+    loss_reduction: Literal["sum", "mean"] = "sum"
+
+
+class Preferences(Section):
+    """Answers of the SFT checkpoint (on-policy) and of the teacher (off-policy), judged on four aspects, binarised."""
+
+    prompts: int = Field(default=200, ge=0, description="at most so many of the mixture's preference prompts")
+    samples_per_prompt: int = Field(default=4, gt=1)
+    temperature: float = Field(default=1.0, gt=0)
+    max_new_tokens: int = Field(default=64, gt=0)
+    off_policy_answers: int = Field(default=1, ge=0, description="answers of the teacher beside the policy's own")
+
+
+class DPO(Training):
+    """Length-normalised DPO: log-probabilities divided by length (Tülu 3 `dpo_norm`, T18, T20)."""
+
+    beta: float = Field(default=5.0, gt=0)
+
+
+class RLVR(Training):
+    """GRPO with verifiers as rewards; 10 if verified, else 0 (Tülu 3, section 6)."""
+
+    reward: float = 10.0
+    beta: float = Field(default=0.0, ge=0, description="KL coefficient")
+    samples_per_prompt: int = Field(default=8, gt=1)
+    temperature: float = Field(default=1.0, gt=0)
+    max_new_tokens: int = Field(default=64, gt=0)
+
+
+class Evaluate(Section):
+    max_new_tokens: int = Field(default=64, gt=0)
+    batch_size: int = Field(default=64, gt=0)
+    checkpoints: tuple[Literal["base", "sft", "dpo", "rlvr"], ...] = ("base", "sft", "dpo", "rlvr")
+
+
+class Gate(Section):
+    """Thresholds per skill, as data. A skill without threshold is reported, not gated.
+
+    The loop stops at `max_rounds`, and when no gap shrank by at least `min_progress`.
+    """
+
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    max_rounds: int = Field(default=1, ge=1, le=20)
+    min_progress: float = Field(default=0.0, ge=0)
+
+
+class Release(Section):
+    model_name: str = "tulu3-model"
+    license: str = "other"
+    push_to_hub: str | None = Field(default=None, description="ENTITY/NAME; the token comes from HF_TOKEN")
+
+
+class Recipe(Section):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*$")
+    description: str
+    seed: int = 0
+    sources: tuple[Source, ...] = Field(min_length=1)
+    evals: tuple[EvalSet, ...] = ()
+    teacher: Teacher = Teacher()
+    filter: Filter = Filter()
+    improve: Improve = Improve()
+    synthesize: Synthesize = Synthesize()
+    decontaminate: Decontaminate = Decontaminate()
+    review: Review = Review()
+    mix: Mix
+    model: BaseModelChoice
+    launch: Launch = Launch()
+    sft: SFT
+    preferences: Preferences = Preferences()
+    dpo: DPO
+    rlvr: RLVR
+    evaluate: Evaluate = Evaluate()
+    gate: Gate = Gate()
+    release: Release = Release()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Recipe:
+        from posttrain.convert import CONVERTERS
+
+        _refuse_twice([source.name for source in self.sources], "sources", "source")
+        _refuse_twice([item.name for item in self.evals], "evals", "eval")
+        for n, source in enumerate(self.sources):
+            if source.name in MADE_SOURCES:
+                raise _wrong(("sources", n, "name"), f"{source.name!r} is the name of rows that the pipeline makes itself")
+            if source.family not in CONVERTERS:
+                message = f"{source.family!r} is no source family; {_allowed(source.family, CONVERTERS)}"
+                raise _wrong(("sources", n, "family"), message)
+        known = {*(source.name for source in self.sources), *MADE_SOURCES}
+        for split in ("sft", "preference_prompts", "preference", "rlvr"):
+            amounts = getattr(self.mix, split)
+            _refuse_twice([amount.source for amount in amounts], ("mix", split), "source")
+            for n, amount in enumerate(amounts):
+                if amount.source not in known:
+                    message = f"source {amount.source!r} is not defined; {_allowed(amount.source, known)}"
+                    raise _wrong(("mix", split, n, "source"), message)
+        tasks = {path.parent.name for path in EVAL_FOLDER.glob("*/task.yaml")}
+        for n, item in enumerate(self.evals):
+            if item.task and item.task not in tasks:
+                raise _wrong(("evals", n, "task"), f"no folder {item.task!r} under include/evals; {_allowed(item.task, tasks)}")
+        skills = {item.skill or item.name for item in self.evals if item.task}
+        for skill in self.gate.thresholds:
+            if skill not in skills:
+                message = f"no eval with a task measures skill {skill!r}; {_allowed(skill, skills)}"
+                raise _wrong(("gate", "thresholds", skill), message)
+        return self
+
+    def source(self, name: str) -> Source:
+        return next(source for source in self.sources if source.name == name)
+
+
+MADE_SOURCES = ("improved", "synthesized", "gap")
+"""Sources that the pipeline makes itself: rewritten prompts, new rows, and new rows for a skill in focus."""
+
+
+def _wrong(path: tuple[str | int, ...], message: str) -> PydanticCustomError:
+    """An error of the whole recipe that names the key which is wrong."""
+    return PydanticCustomError("recipe", "{message}", {"message": message, "path": path})
+
+
+def _refuse_twice(names: list[str], path: str | tuple[str, ...], what: str) -> None:
+    seen = set[str]()
+    for n, name in enumerate(names):
+        if name in seen:
+            raise _wrong((*([path] if isinstance(path, str) else path), n), f"{what} {name!r} stands twice")
+        seen.add(name)
+
+
+# ---------------------------------------------------------------- loading
+
+
+def recipe_names() -> list[str]:
+    """The recipes that exist: the files of include/recipes."""
+    return sorted(path.stem for path in RECIPE_FOLDER.glob("*.yaml"))
+
+
+def load_recipe(name_or_path: str, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read and check a recipe by name or path. `overrides` are merged into it key by key and checked with it.
+
+    Raises RecipeError with file, line, key path and what is allowed.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = RECIPE_FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise RecipeError(f"no recipe {name_or_path!r}; {_allowed(name_or_path, recipe_names())}, or the path of a .yaml file")
+    text = path.read_text(encoding="utf-8")
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise RecipeError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(value, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys, not {type(value).__name__}")
+    return check_recipe(_merge(value, overrides or {}), str(path), text)
+
+
+def check_recipe(value: dict[str, Any], where: str, text: str = "") -> Recipe:
+    """Validate a recipe that is already a mapping. Raises RecipeError naming every wrong key at once."""
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as error:
+        found = error.errors()
+        inner = {item["loc"][: len(item["loc"]) - n] for item in found for n in range(1, len(item["loc"]))}
+        # A list with a wrong item counts as too short as well, which is not what is wrong with it.
+        lines = [_complaint(item, where, text) for item in found if not (item["type"] == "too_short" and item["loc"] in inner)]
+        raise RecipeError("\n".join(lines)) from error
+
+
+def data_root() -> Path:
+    """The folder that relative source paths start at: POSTTRAIN_DATA_ROOT, else the working folder."""
+    return Path(os.environ.get("POSTTRAIN_DATA_ROOT") or ".").resolve()
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping: YAML would silently take the last."""
+
+
+def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set[Any]()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(None, None, "a key is a plain text", key_node.start_mark)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overrides.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _complaint(item: Any, where: str, text: str) -> str:
+    location = item.get("ctx", {}).get("path") or item["loc"]
+    # pydantic puts the tag of a chosen kind into the path; the file has no such key.
+    path = [part for n, part in enumerate(location) if not (n and location[n - 1] in ("load", "model") and part in _KINDS)]
+    keys = ".".join(str(part) for part in path)
+    line = _line_of(text, path)
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = f"unknown key; {_allowed(str(path[-1]), _fields_at(list(location[:-1])))}"
+    return f"{where}{f':{line}' if line else ''}: {keys + ': ' if keys else ''}{message}"
+
+
+_KINDS = ("hub", "file", "procedural", "tiny")
+
+
+def _fields_at(location: list[Any]) -> list[str]:
+    """The keys that the section at `location` allows, by walking the models' annotations."""
+    models: list[Any] = [Recipe]
+    for n, part in enumerate(location):
+        if isinstance(part, int):
+            continue
+        if n and location[n - 1] in ("load", "model"):
+            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+            continue
+        models = [leaf for model in models if part in model.model_fields
+                  for leaf in _leaves(model.model_fields[part].annotation) if hasattr(leaf, "model_fields")]
+    return sorted({name for model in models for name in model.model_fields})
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    arguments = get_args(annotation)
+    return [leaf for a in arguments for leaf in _leaves(a)] if arguments else [annotation]
+
+
+def _line_of(text: str, path: list[Any]) -> int | None:
+    """The 1-based line of the deepest key of `path` that stands in the YAML text."""
+    if not text:
+        return None
+    node, line = yaml.compose(text, Loader=yaml.SafeLoader), None
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _allowed(wrong: str, allowed: Any) -> str:
+    names = sorted(str(a) for a in allowed if a is not None)
+    close = difflib.get_close_matches(wrong, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed: {', '.join(names) if names else 'nothing here'}"

@@ -1,0 +1,5 @@
+"""The teacher: whoever writes, rewrites, solves and judges, reached by the `openai` client over HTTP.
+
+`client` asks, retries, journals and counts; `prompts` holds every text that is asked; `server` is the built-in
+procedural teacher, which speaks the same protocol and is not a language model.
+"""

@@ -1,0 +1,97 @@
+"""Everything that a teacher is asked, as text that a language model understands, with the schema of its answer.
+
+One function a task; the task's name travels as `response_format.json_schema.name`. Short fields stand on lines of
+their own (`Skill: addition`); longer text stands in tags, so that a question inside a question is no instruction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from posttrain.teacher.client import Ask
+
+ASPECTS = ("helpfulness", "honesty", "instruction_following", "truthfulness")
+"""What a judge rates from 1 to 5: the four aspects of UltraFeedback, which Tülu 3 takes over (paper, section 5.2)."""
+
+_FORM = (
+    "Write numbers as digits. The answer shows each calculation on a line of its own, such as `2 + 3 = 5`, "
+    "and its last line is `#### ` followed by the final number alone."
+)
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    """A strict schema: these properties, all required, no others; only keywords that every endpoint's strict mode takes."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+_TEXT = {"type": "string"}
+PROBLEM_SCHEMA = _object(question=_TEXT, answer=_TEXT)
+SOLUTION_SCHEMA = _object(answer=_TEXT)
+JUDGE_SCHEMA = _object(**{aspect: {"type": "integer", "enum": [1, 2, 3, 4, 5]} for aspect in ASPECTS})
+
+_WRITER = "You write training problems for a language model and solve them correctly. " + _FORM
+
+
+def word_problem(skill: str, *, language: str | None = None, persona: str | None = None, index: int = 0) -> Ask:
+    """A new word problem of a skill, seen through a persona's eyes where one is given."""
+    lines = ["Write one new, self-contained word problem that needs this skill, and solve it.", f"Skill: {skill}"]
+    if language:
+        lines.append(f"Language: {language}")
+    if persona:
+        lines.append(f"Persona: {persona}")
+        lines.append("The problem is one that this person would meet in daily life or at work.")
+    return Ask("word_problem", _WRITER, "\n".join(lines), PROBLEM_SCHEMA, index)
+
+
+def rewrite(question: str, *, index: int = 0) -> Ask:
+    """Bare arithmetic → a word problem in the same language with the same numbers and the same result."""
+    user = (
+        "This question is too simple to learn from. Turn it into a short word problem in the same language, with the "
+        f"same numbers and the same result, and solve it.\n<question>\n{question}\n</question>"
+    )
+    return Ask("rewrite", _WRITER, user, PROBLEM_SCHEMA, index)
+
+
+def follow_up(question: str, *, index: int = 0) -> Ask:
+    """Self-play: a new question that goes on from this one."""
+    user = (
+        "Invent a follow-up: a new question in the same language that goes on from this one, is no copy of it, and can "
+        f"be solved without it. Solve it.\n<question>\n{question}\n</question>"
+    )
+    return Ask("follow_up", _WRITER, user, PROBLEM_SCHEMA, index)
+
+
+def variation(question: str, *, index: int = 0) -> Ask:
+    """The same problem in other words: meaning, numbers and result stay."""
+    user = (
+        "Say this question in other words and another sentence structure, in the same language. Meaning, numbers and "
+        f"result stay the same. Solve it.\n<question>\n{question}\n</question>"
+    )
+    return Ask("variation", _WRITER, user, PROBLEM_SCHEMA, index)
+
+
+def paraphrase(question: str, *, index: int = 0) -> Ask:
+    """For a row that is close to an eval item: the same skill in other words and with other numbers."""
+    user = (
+        "This question is too close to a test item. Write a question in the same language that trains the same skill "
+        f"with other words, other names and other numbers, and solve it.\n<question>\n{question}\n</question>"
+    )
+    return Ask("paraphrase", _WRITER, user, PROBLEM_SCHEMA, index)
+
+
+def solve(question: str, *, index: int = 0) -> Ask:
+    """The worked answer to a question."""
+    return Ask("solve", "You solve problems correctly. " + _FORM, f"<question>\n{question}\n</question>", SOLUTION_SCHEMA, index)
+
+
+def judge(prompt: str, answer: str, *, index: int = 0) -> Ask:
+    """Four ratings from 1 (worst) to 5 for one answer to one prompt."""
+    system = (
+        "You rate one answer to one prompt with whole numbers from 1 (worst) to 5 (best). "
+        "helpfulness: does it show how the result comes about? "
+        "honesty: does it state only what holds, with no false equation? "
+        "instruction_following: is its last line `#### ` followed by a number? "
+        "truthfulness: is the final number right? Solve the prompt yourself before you rate."
+    )
+    user = f"<prompt>\n{prompt}\n</prompt>\n<answer>\n{answer}\n</answer>"
+    return Ask("judge", system, user, JUDGE_SCHEMA, index)

@@ -1,0 +1,100 @@
+"""The first task of every DAG: checks what was asked for, then creates the run folder. Nothing has been done before."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from posttrain_airflow.assets import TRAINING_MIXTURE
+from posttrain_airflow.loop import runs_in_process
+from posttrain_airflow.operators import unknown_keys
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from posttrain.recipe import Recipe
+    from posttrain.run import Run
+
+log = logging.getLogger(__name__)
+
+
+def start_tulu3(context: Context) -> list[str]:
+    """A round of the loop. Round 0 is called after the DAG run unless the form names a root."""
+    from posttrain.loop import round_id
+    from posttrain.run import start_run
+
+    params = _checked_params(context)
+    root = params["root_run_id"] or context["run_id"]
+    run = start_run(
+        _checked_recipe(params), round_id(root, params["round"]), root_run_id=root, round=params["round"], until=params["until"],
+        max_rounds=params["max_rounds"], approval=params["approval"], focus=params["focus"],
+    )
+    return _started(run, context)
+
+
+def start_rebuild(context: Context) -> list[str]:
+    """A rebuild of the mixture: the data half of a recipe."""
+    from posttrain.recipe import DATA_STAGES
+    from posttrain.run import start_run
+
+    return _started(start_run(_checked_recipe(_checked_params(context)), context["run_id"], until=DATA_STAGES[-1]), context)
+
+
+def start_training(context: Context) -> list[str]:
+    """A model half on the mixture of the event that triggered the run, or, started by hand, on the latest one."""
+    from posttrain.run import load_run, start_run
+    from posttrain.storage import StageResult, load_manifest
+
+    params = _checked_params(context)
+    events = context["triggering_asset_events"].get(TRAINING_MIXTURE) or context["inlet_events"][TRAINING_MIXTURE]
+    if not events:
+        raise AirflowFailException("no mixture has been published yet; run the DAG nightly_rebuild first")
+    published = events[-1].extra
+    log.info("training on mixture %s of run %s", published["content"][:12], published["run_id"])
+    data = load_run(published["run_id"])
+    run = start_run(data.recipe, context["run_id"], until=params["until"], approval=params["approval"])
+    for record in data.stage_records():
+        taken = StageResult(load_manifest(record["manifest"]), True, f"taken from run {data.run_id}")
+        run.record(record["stage"], taken, record["part"])
+    return _started(run, context)
+
+
+def _checked_params(context: Context) -> dict[str, Any]:
+    if complaint := unknown_keys(context["dag_run"].conf, context["dag"].params):  # the context's params hold them too
+        raise AirflowFailException(complaint)
+    params = dict(context["params"])
+    if params.get("approval") and runs_in_process():
+        raise AirflowFailException(
+            "approval is on, but nobody could answer: `airflow dags test` runs without a scheduler. "
+            "Use `airflow standalone` and the web UI, or run without approval"
+        )
+    return params
+
+
+def _checked_recipe(params: dict[str, Any]) -> Recipe:
+    """The recipe with the form's overrides. A wrong recipe ends the run here, with every complaint at once."""
+    from posttrain.collect import SourceError
+    from posttrain.pipeline import check_inputs
+    from posttrain.recipe import RecipeError, load_recipe
+
+    overrides: dict[str, Any] = {}
+    if params.get("seed") is not None:
+        overrides["seed"] = params["seed"]
+    if params.get("thresholds"):
+        overrides["gate"] = {"thresholds": params["thresholds"]}
+    try:
+        recipe = load_recipe(params["recipe"], overrides)
+        check_inputs(recipe)
+    except (RecipeError, SourceError, FileNotFoundError) as error:
+        raise AirflowFailException(str(error)) from error
+    return recipe
+
+
+def _started(run: Run, context: Context) -> list[str]:
+    """Push the run's id and folder; return the source names, which collect and convert are mapped over."""
+    log.info("run %s, round %d of at most %d, folder %s", run.run_id, run.round + 1, run.max_rounds, run.folder)
+    context["ti"].xcom_push(key="run_id", value=run.run_id)
+    context["ti"].xcom_push(key="folder", value=run.folder)
+    return [source.name for source in run.recipe.sources]

@@ -1,0 +1,193 @@
+"""Airflow as a user starts it: `airflow standalone`, the form's REST request, and a loop that finishes by itself.
+
+One Airflow serves all tests of this file, in their order; the last one stops it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+import psutil
+import pytest
+
+from posttrain.run import load_run
+from posttrain.storage import read_json
+
+START_SECONDS, LOOP_SECONDS, STOP_SECONDS = 180.0, 1200.0, 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+class Standalone:
+    """A running `airflow standalone` and its REST API."""
+
+    def __init__(self, home: Path, workspace: Path) -> None:
+        self.home, self.port, self.token = home, free_port(), ""
+        self.log = (home / "standalone.log").open("w+")
+        environment = os.environ | {
+            "AIRFLOW_HOME": str(home),
+            "POSTTRAIN_WORKSPACE": str(workspace),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.port}/execution/",
+            "AIRFLOW__CORE__PARALLELISM": "2",
+            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "standalone"], env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+        request = Request(f"http://127.0.0.1:{self.port}{path}", method=method, headers=headers,
+                          data=json.dumps(body).encode() if body is not None else None)
+        with build_opener(ProxyHandler({})).open(request, timeout=30) as response:
+            return dict(json.load(response))
+
+    def log_in(self) -> None:
+        passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
+        answer = self.call("POST", "/auth/token", {"username": "admin", "password": passwords["admin"]})
+        self.token = answer["access_token"]
+
+    def wait(self, what: str, seconds: float, found: Callable[[], Any]) -> Any:
+        """Ask once a second until `found` gives something; fails with the end of Airflow's log."""
+        deadline, trouble = time.monotonic() + seconds, ""
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if value := found():
+                    return value
+            except (URLError, OSError, KeyError, ValueError) as error:
+                trouble = str(error)
+            time.sleep(1.0)
+        pytest.fail(f"{what}: not within {seconds:.0f} s; {trouble}\n{self.tail()}")
+
+    def tail(self) -> str:
+        self.log.seek(0)
+        return "\n".join(self.log.read().splitlines()[-40:])
+
+    def stop(self) -> list[psutil.Process]:
+        """SIGINT, as Ctrl-C; what is left after a minute is killed and returned."""
+        family = [self.process_info(), *self.process_info().children(recursive=True)]
+        self.process.send_signal(signal.SIGINT)
+        left = psutil.wait_procs(family, timeout=STOP_SECONDS)[1]
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(timeout=10)
+        self.log.close()
+        return left
+
+    def process_info(self) -> psutil.Process:
+        return psutil.Process(self.process.pid)
+
+
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+    home, workspace = tmp_path_factory.mktemp("airflow"), tmp_path_factory.mktemp("workspace")
+    before = os.environ["POSTTRAIN_WORKSPACE"]
+    os.environ["POSTTRAIN_WORKSPACE"] = str(workspace)
+    airflow = Standalone(home, workspace)
+    try:
+        yield airflow
+    finally:
+        os.environ["POSTTRAIN_WORKSPACE"] = before
+        if airflow.process.poll() is None:
+            airflow.stop()
+
+
+def test_a_loop_started_over_the_rest_api_finishes_by_itself(standalone: Standalone) -> None:
+    standalone.wait("the API answers", START_SECONDS, lambda: standalone.log_in() or standalone.token)
+    dag = standalone.wait("tulu3 is loaded", START_SECONDS, lambda: standalone.call("GET", "/api/v2/dags/tulu3"))
+    assert dag["is_paused"] is False
+    assert standalone.call("GET", "/api/v2/dags/nightly_rebuild")["is_paused"] is True
+    assert standalone.call("GET", "/api/v2/importErrors")["total_entries"] == 0
+
+    with pytest.raises(HTTPError) as refused:
+        standalone.call("POST", "/api/v2/dags/tulu3/dagRuns", {"logical_date": None, "conf": {"max_rounds": 99}})
+    assert refused.value.code == 400, "the form's limits hold for the API as well"
+
+    request = {"dag_run_id": "e2e", "logical_date": None, "conf": {"recipe": "smoke"}}
+    standalone.call("POST", "/api/v2/dags/tulu3/dagRuns", request)
+
+    def finished() -> list[dict[str, Any]] | None:
+        runs = standalone.call("GET", "/api/v2/dags/tulu3/dagRuns?order_by=run_after")["dag_runs"]
+        done = all(run["state"] in ("success", "failed") for run in runs)
+        stopped = any(Path(f"{load_run(run['dag_run_id']).folder}/stop.json").exists() for run in runs if done)
+        return runs if done and (stopped or any(run["state"] == "failed" for run in runs)) else None
+
+    runs = standalone.wait("the loop ends", LOOP_SECONDS, finished)
+    assert [(run["dag_run_id"], run["state"], run["run_type"]) for run in runs] == [
+        ("e2e", "success", "manual"), ("e2e__r1", "success", "operator_triggered")]
+    second = load_run("e2e__r1")
+    assert (second.round, second.root_run_id) == (1, "e2e")
+    assert second.focus == load_run("e2e").manifest("gate").facts["gaps"]
+    assert "round 2 of 2 was the last one" in read_json(f"{second.folder}/stop.json")["why"]
+
+    tasks = standalone.call("GET", "/api/v2/dags/tulu3/dagRuns/e2e__r1/taskInstances?limit=100")["task_instances"]
+    states = {task["task_id"]: task["state"] for task in tasks}
+    assert states["evaluate.evaluate"] == states["gate.gate"] == states["report"] == "success"
+    assert states["loop_back"] == states["release.release"] == "skipped"
+    assert Path(second.folder, "report.html").is_file()
+
+
+def test_a_person_is_asked_before_the_release(standalone: Standalone) -> None:
+    """Thresholds of 0 let the gate pass; nothing is released until somebody says yes. The stages are all done already."""
+    conf = {"recipe": "smoke", "approval": True, "thresholds": {"addition": 0, "korean_division": 0}}
+    standalone.call("POST", "/api/v2/dags/tulu3/dagRuns", {"dag_run_id": "asked", "logical_date": None, "conf": conf})
+    path, answered = "/api/v2/dags/tulu3/dagRuns/asked", []
+
+    def question() -> dict[str, Any] | None:
+        waiting = standalone.call("GET", f"{path}/hitlDetails?response_received=false")["hitl_details"]
+        return waiting[0] if waiting else None
+
+    while "release.approve" not in answered:
+        asked = standalone.wait("a question", LOOP_SECONDS, question)
+        task = asked["task_instance"]["task_id"]
+        if task == "release.approve":
+            assert "| addition |" in asked["body"] and not load_run("asked").has("release")
+        time.sleep(3)  # an answer within a second of the question can cross with the task's own end
+        answer = {"chosen_options": ["Approve" if task == "release.approve" else "delete"], "params_input": {}}
+        standalone.call("PATCH", f"{path}/taskInstances/{task}/-1/hitlDetails", answer)
+        answered.append(task)
+    standalone.wait("the run ends", LOOP_SECONDS, lambda: standalone.call("GET", path)["state"] in ("success", "failed"))
+    assert standalone.call("GET", path)["state"] == "success"
+    run = load_run("asked")
+    assert run.manifest("gate").facts["passed"] is True
+    assert Path(run.manifest("release").path).is_dir()
+    if "review.decide_band" in answered:
+        assert run.manifest("review").settings["unattended"] == "delete"
+
+
+def test_ctrl_c_ends_everything(standalone: Standalone) -> None:
+    group = os.getpgid(standalone.process.pid)
+    assert standalone.stop() == []
+    assert [p.pid for p in psutil.process_iter() if _group(p.pid) == group] == []
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return -1
