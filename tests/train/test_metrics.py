@@ -43,11 +43,12 @@ def test_a_batch_size_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_a_checkpoint_without_its_last_file_does_not_count(tmp_path):
-    for step, whole in ((6, True), (12, True), (18, False)):
+    states = {6: b'{"global_step": 6}', 12: b'{"global_step": 12}', 18: None, 24: b'{"global_step": 24, "log_hist', 30: b""}
+    for step, state in states.items():
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
         (folder / "model.safetensors").write_bytes(b"")
-        if whole:
-            (folder / "trainer_state.json").write_text("{}")
+        if state is not None:
+            (folder / "trainer_state.json").write_bytes(state)
     assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-12")
     assert last_complete_checkpoint(tmp_path / "none") is None

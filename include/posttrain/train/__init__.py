@@ -16,9 +16,11 @@ SCRIPTS = {
 }
 
 SETTINGS = {
-    "base": ("model", "seed"), "sft": ("sft", "seed"), "dpo": ("dpo", "seed"), "rlvr": ("rlvr", "seed"),
+    "base": ("model", "seed"), "sft": ("sft", "launch", "seed"), "dpo": ("dpo", "launch", "seed"),
+    "rlvr": ("rlvr", "launch", "seed"),
 }
-"""Which parts of the recipe decide the result of a stage, beside its inputs."""
+"""Which parts of the recipe decide the result of a stage, beside its inputs. `launch` does: precision and number of
+processes change the weights."""
 
 
 def train_stage(run: Run, stage: str, inputs: list[Manifest], launcher: Launcher) -> StageResult:

@@ -58,6 +58,14 @@ def read_job(path: str) -> Job:
 
 
 def last_complete_checkpoint(steps: Path) -> str | None:
-    """The newest checkpoint folder of a trainer that is whole: `trainer_state.json` is written last."""
-    found = [p.parent for p in steps.glob("checkpoint-*/trainer_state.json")]
-    return str(max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]))) if found else None
+    """The newest checkpoint folder of a trainer that is whole: `trainer_state.json` is written last, and all of it."""
+    whole = [path.parent for path in steps.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
+    return str(max(whole, key=lambda folder: int(folder.name.rsplit("-", 1)[1]))) if whole else None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # cut off by a kill: in the middle of a value, or of a character
+        return False
+    return True
