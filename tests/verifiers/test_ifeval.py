@@ -124,6 +124,17 @@ def test_loose_forgives_a_first_line_a_last_line_and_asterisks() -> None:
     assert follow_list('*"quoted"*', ["startend:quotation"], [{}], loose=True) == [True]
 
 
+def test_the_prompt_level_score_asks_for_every_instruction_and_is_loose() -> None:
+    both = json.dumps({"instruction_id": ["punctuation:no_comma", "startend:quotation"], "kwargs": [None, None]})
+    assert verify("ifeval_prompt_loose", '"no comma"', both).score == 1
+    assert verify("ifeval_prompt_loose", "no comma", both).score == 0
+    assert verify("ifeval_prompt_loose", 'Sure, here it is:\n"no comma"', both).score == 1
+    assert verify("ifeval_prompt_loose", "", both).score == 0
+    one = '{"func_name": "validate_no_commas"}'
+    assert verify("ifeval_prompt_loose", "Sure, here:\nno comma", one).score == 1
+    assert verify("ifeval_prompt_loose", "a, b\nc, d\ne, f", one).score == 0
+
+
 @pytest.mark.parametrize(("truth", "complaint"), [
     ("no json", "not JSON"), ("[]", "an object"), ("{}", "neither"),
     ('{"func_name": "verify_magic"}', "unknown func_name 'verify_magic'"),

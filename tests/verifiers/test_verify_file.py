@@ -57,4 +57,4 @@ def test_unknown_verifiers_are_refused_with_the_list(tmp_path: Path) -> None:
         verify("exact", "a", "a")
     with pytest.raises(KeyError, match="no verifier 'exact'"):
         verify_file("exact", str(tmp_path / "in"), str(tmp_path / "out"))
-    assert list(VERIFIERS) == ["gsm8k", "math", "ifeval", "code"]
+    assert list(VERIFIERS) == ["gsm8k", "math", "ifeval", "ifeval_prompt_loose", "code"]

@@ -14,7 +14,7 @@ from posttrain.schema import UnreadableRow
 from posttrain.storage import write_atomic
 from posttrain.verifiers.code import verify_code
 from posttrain.verifiers.gsm8k import verify_gsm8k
-from posttrain.verifiers.ifeval import verify_ifeval
+from posttrain.verifiers.ifeval import verify_ifeval, verify_ifeval_prompt_loose
 from posttrain.verifiers.math import verify_math
 from posttrain.verifiers.verdict import GroundTruthError, Verdict, Verifier
 
@@ -24,6 +24,7 @@ VERIFIERS: dict[str, Verifier] = {
     "gsm8k": verify_gsm8k,
     "math": verify_math,
     "ifeval": verify_ifeval,
+    "ifeval_prompt_loose": verify_ifeval_prompt_loose,
     "code": verify_code,
 }
 

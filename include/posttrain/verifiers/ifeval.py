@@ -3,8 +3,8 @@
 Form 1 (Tülu 3): {"func_name": "verify_keywords", "keyword_list": […], …}, one of 25 functions; null arguments are
 left out. The score is 0 or 1.
 Form 2 (IFEval): {"instruction_id": […], "kwargs": […]}, or a list with one such object; `instruction_id_list`, the
-name in the published eval file, is read too. The score is the share of instructions followed; evaluation wants
-`follow_list`, strict or loose.
+name in the published eval file, is read too. As a reward the score is the share of instructions followed, strictly; as
+an evaluation it is 1 where every instruction is followed, loosely (the number that Tülu 3 reports), else 0.
 
 A section <think>…</think> at the beginning is removed first. The ground truth is parsed anew each time and never
 changed: the checker of open-instruct takes `func_name` out of its caller's dict, and a second call scores 0.
@@ -35,11 +35,20 @@ def verify_ifeval(completion: str, ground_truth: str) -> Verdict:
     return Verdict(sum(followed) / len(followed), answer)
 
 
+def verify_ifeval_prompt_loose(completion: str, ground_truth: str) -> Verdict:
+    """1 where every instruction of the prompt is followed, loosely, else 0: prompt-level loose accuracy. Both forms."""
+    answer = _THINKING.sub("", completion)
+    truth = _read(ground_truth)
+    if "func_name" in truth:
+        return Verdict(float(any(_call_function(truth, text) for text in _loose_variants(answer))), answer)
+    return Verdict(float(all(follow_list(answer, *_instructions(truth), loose=True))), answer)
+
+
 def follow_list(completion: str, instruction_ids: list[str], kwargs: list[dict[str, Any]], *, loose: bool = False) -> list[bool]:
     """Per instruction, whether the completion follows it. An empty completion follows none.
 
     Loose: any of eight variants may follow it: as it is, or without the first line, the last line, or both, each with
-    and without asterisks. Tülu 3 reports the share of prompts whose every instruction is followed, loosely.
+    and without asterisks.
     """
     variants = _loose_variants(completion) if loose else [completion]
     checks = [(_checker(name), {k: v for k, v in arguments.items() if v is not None})
