@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from posttrain.cli import RUN_COMMANDS, STAGE_COMMANDS
-from posttrain.convert import CONVERTERS
+from posttrain.convert import FAMILIES
 from posttrain.recipe import STAGES, Filter, recipe_names
 from posttrain.schema import Message, SFTExample, UnreadableRow
 
@@ -47,7 +47,7 @@ def test_the_readme_lists_the_dags(project: Path) -> None:
 
 
 def test_the_readme_states_the_number_of_source_families(project: Path) -> None:
-    assert f"raw rows of {len(CONVERTERS)} source families" in read(project, "README.md")
+    assert f"raw rows of {len(FAMILIES)} source families" in read(project, "README.md")
 
 
 def test_every_command_that_a_page_shows_exists(project: Path) -> None:

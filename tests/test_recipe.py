@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from posttrain.collect import source_files
-from posttrain.convert import CONVERTERS
+from posttrain.convert import FAMILIES
 from posttrain.convert.draft import convert_rows
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import (
@@ -338,7 +338,7 @@ def test_a_test_question_of_gsm8k_is_refused_by_the_converter_itself(test_data, 
     path = test_data / "eval" / "openai__grade-school-math" / "test.jsonl.gz"
     rows = [("test.jsonl.gz", number, value) for number, value in read_raw_file(path)]
     out = ArtifactWriter(str(tmp_path / "converted"), stage="convert")
-    convert_rows(CONVERTERS["gsm8k"], rows, tulu.source("gsm8k_train"), out)
+    convert_rows(FAMILIES["gsm8k"].convert, rows, tulu.source("gsm8k_train"), out)
     manifest = out.finish()
     assert manifest.rows == {"read": 1_319, "kept": 0, "rejected": 1_319}
     assert manifest.reasons == {"test_split_row": 1_319}

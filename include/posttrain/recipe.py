@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from posttrain.schema import CATEGORIES
+from posttrain.section import Section
 
 RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
 EVAL_FOLDER = Path(__file__).parents[1] / "evals"
@@ -29,10 +30,6 @@ DATA_STAGES = STAGES[: STAGES.index("mix") + 1]
 
 class RecipeError(ValueError):
     """The recipe cannot be used. The message says where and what is allowed."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # ---------------------------------------------------------------- sources and evals
@@ -75,6 +72,10 @@ class ProceduralLoad(Section):
 Load = Annotated[HubLoad | FileLoad | ProceduralLoad, Field(discriminator="kind")]
 
 
+Cell = bool | int | float | str | None
+"""A value that a raw column is compared with."""
+
+
 class Source(Section):
     """One source of training rows. A source without origin and licence is refused."""
 
@@ -87,6 +88,12 @@ class Source(Section):
     category: Literal[CATEGORIES] = "general"  # type: ignore[valid-type]
     skill: str | None = Field(default=None, description="the skill its rows teach; the category unless said")
     language: str | None = Field(default=None, description="declared language; guessed from the script unless said")
+    where: dict[str, Cell | tuple[Cell, ...]] = Field(
+        default_factory=dict,
+        description="raw column (`a.b` for b inside of a) → the value, or the values, of the rows that are taken; "
+                    "`*` in a text stands for any characters; the other rows are rejected as not_selected",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the family: `python -m posttrain sources`")
 
 
 class EvalSet(Section):
@@ -339,16 +346,17 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Recipe:
-        from posttrain.convert import CONVERTERS
+        from posttrain.convert import FAMILIES
 
         _refuse_twice([source.name for source in self.sources], "sources", "source")
         _refuse_twice([item.name for item in self.evals], "evals", "eval")
         for n, source in enumerate(self.sources):
             if source.name in MADE_SOURCES:
                 raise _wrong(("sources", n, "name"), f"{source.name!r} is the name of rows that the pipeline makes itself")
-            if source.family not in CONVERTERS:
-                message = f"{source.family!r} is no source family; {_allowed(source.family, CONVERTERS)}"
+            if source.family not in FAMILIES:
+                message = f"{source.family!r} is no source family; {_allowed(source.family, FAMILIES)}"
                 raise _wrong(("sources", n, "family"), message)
+            _check_options(source, FAMILIES[source.family].options, ("sources", n, "options"))
         known = {*(source.name for source in self.sources), *MADE_SOURCES}
         for split in ("sft", "preference_prompts", "preference", "rlvr"):
             amounts = getattr(self.mix, split)
@@ -379,6 +387,19 @@ MADE_SOURCES = ("improved", "synthesized", "gap")
 def _wrong(path: tuple[str | int, ...], message: str) -> PydanticCustomError:
     """An error of the whole recipe that names the key which is wrong."""
     return PydanticCustomError("recipe", "{message}", {"message": message, "path": path})
+
+
+def _check_options(source: Source, model: type[Section] | None, path: tuple[str | int, ...]) -> None:
+    """Refuse options that the source's family does not have, or of another type."""
+    for key in source.options:
+        if model is None or key not in model.model_fields:
+            raise _wrong((*path, key), f"unknown key; {_allowed(key, model.model_fields if model else ())}")
+    try:
+        if model:
+            model.model_validate(source.options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _wrong((*path, *first["loc"]), first["msg"].removeprefix("Value error, ")) from error
 
 
 def _refuse_twice(names: list[str], path: str | tuple[str, ...], what: str) -> None:

@@ -143,6 +143,7 @@ REASONS: dict[str, str] = {
     "no_final_answer": "no ground truth can be read from the solution",
     "unknown_verifier": "the row names a verifier that does not exist",
     "template_placeholder": "the text holds an unfilled placeholder such as {{name}}",
+    "not_selected": "the recipe's `where` or the family's sample does not take the row",
     "test_split_row": "the row belongs to a test split, which must never be trained on",
     # filter
     "names_another_assistant": "an assistant turn matches the provenance keywords of open-instruct",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.convert import CONVERTERS, convert_source
+from posttrain.convert import FAMILIES, convert_source
 from posttrain.convert.html_text import html_to_text, looks_like_html
 from posttrain.convert.oasst import best_path, join_messages
 from posttrain.recipe import Source
@@ -17,7 +17,7 @@ from posttrain.storage import ArtifactWriter, read_examples
 
 
 def turns(family: str, row: Any) -> list[tuple[str, str]]:
-    (draft,) = CONVERTERS[family](row)
+    (draft,) = FAMILIES[family].convert(row)
     return [(m.role, m.content) for m in draft.messages]
 
 
@@ -31,7 +31,7 @@ class TestMessages:
                 {"role": "assistant", "content": "WebUSB lets a web page talk to a USB device."},
             ],
         }
-        (draft,) = CONVERTERS["messages"](row)
+        (draft,) = FAMILIES["messages"].convert(row)
         assert draft.raw_id == "oasst1_5551" and draft.messages[0].content == "explain WebUSB in simple terms"
 
     def test_several_turns(self) -> None:  # AX18
@@ -71,7 +71,7 @@ class TestMessages:
     )
     def test_language_codes_are_kept(self, column: dict[str, str], language: str | None) -> None:
         row = column | {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
-        assert CONVERTERS["messages"](row)[0].language == language
+        assert FAMILIES["messages"].convert(row)[0].language == language
 
     def test_arena_answers(self) -> None:
         row = {"uid": "01", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": {"answer": "a"}}]}
@@ -140,7 +140,7 @@ class TestOasst:
 
     def test_the_best_ranked_path(self) -> None:
         assert turns("oasst", self.TREE) == [("user", "물음"), ("assistant", "best"), ("user", "그다음?"), ("assistant", "끝")]
-        assert CONVERTERS["oasst"](self.TREE)[0].language == "ko"
+        assert FAMILIES["oasst"].convert(self.TREE)[0].language == "ko"
 
     def test_a_question_without_an_answer_at_the_end_goes(self) -> None:
         tree = {"prompt": _message("q", "prompter", _message("a", "assistant", _message("q2", "prompter")))}

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.convert import CONVERTERS
+from posttrain.convert import FAMILIES
 from posttrain.convert.alpaca import parse_alpaca, render_alpaca
 
 
 def turns(family: str, row: Any) -> list[tuple[str, str]]:
-    (draft,) = CONVERTERS[family](row)
+    (draft,) = FAMILIES[family].convert(row)
     return [(m.role, m.content) for m in draft.messages]
 
 
@@ -64,7 +64,7 @@ class TestAlpaca:
         ]
 
     def test_dolly_category_is_the_skill(self) -> None:
-        (draft,) = CONVERTERS["alpaca"]({"instruction": "q", "context": "", "response": "a", "category": "closed_qa"})
+        (draft,) = FAMILIES["alpaca"].convert({"instruction": "q", "context": "", "response": "a", "category": "closed_qa"})
         assert draft.skill == "closed_qa"
 
 
@@ -165,12 +165,12 @@ class TestNoRobots:
             "category": "Brainstorm",
             "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": "Lemon blueberry, …"}],
         }
-        (draft,) = CONVERTERS["no_robots"](row)
+        (draft,) = FAMILIES["no_robots"].convert(row)
         assert (draft.skill, draft.note, draft.messages[0].content) == ("brainstorm", None, question)
 
     def test_rewrite_in_pair_form(self) -> None:  # AX16
         row = {"prompt": "이 제품 리뷰를 읽기 쉽고 짧은 문장으로 다시 써줘.", "completion": "짧습니다.", "category": "Rewrite"}
-        (draft,) = CONVERTERS["no_robots"](row)
+        (draft,) = FAMILIES["no_robots"].convert(row)
         assert draft.skill == "rewrite" and len(draft.messages) == 2
 
     def test_a_prompt_that_is_not_the_first_message_is_reported_and_the_row_kept(self) -> None:  # AX16
@@ -182,7 +182,7 @@ class TestNoRobots:
                 {"role": "assistant", "content": "It works. I like it."},
             ],
         }
-        (draft,) = CONVERTERS["no_robots"](row)
+        (draft,) = FAMILIES["no_robots"].convert(row)
         assert draft.messages[0].content.endswith("clearer.")
         assert draft.note is not None and draft.note.startswith(
             "prompt is not the first user message: 'Rewrite this product review"
@@ -191,7 +191,7 @@ class TestNoRobots:
 
 def test_self_instruct_gives_a_conversation_an_instance() -> None:
     row = {"instruction": "반의어를 쓰세요.", "instances": [{"input": "밤", "output": "낮"}, {"input": "", "output": "없음"}]}
-    drafts = CONVERTERS["self_instruct"](row)
+    drafts = FAMILIES["self_instruct"].convert(row)
     assert [[m.content for m in d.messages] for d in drafts] == [["반의어를 쓰세요.\n\n밤", "낮"], ["반의어를 쓰세요.", "없음"]]
 
 
@@ -208,7 +208,7 @@ class TestPersona:
             "synthesized text": '"{\\n\\"name\\": \\"Chord Finder\\"\\n}"',
             "description": "tool development",
         }
-        (draft,) = CONVERTERS["persona"](row)
+        (draft,) = FAMILIES["persona"].convert(row)
         assert draft.persona == "A jazz pianist"
         assert [m.content for m in draft.messages] == [
             "Task: tool development\nPersona: A jazz pianist\n\nWrite what the task asks for, as this persona would need it.",
@@ -217,7 +217,7 @@ class TestPersona:
 
     def test_row_with_its_own_question_and_answer(self) -> None:
         row = {"persona": "수학을 전공한 대학 교수", "prompt": "3x² + 4x - 4 = 0을 푸시오.", "response": "D = 64, x = 2/3, -2"}
-        (draft,) = CONVERTERS["persona"](row)
+        (draft,) = FAMILIES["persona"].convert(row)
         assert (draft.persona, draft.messages[1].content) == ("수학을 전공한 대학 교수", "D = 64, x = 2/3, -2")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.convert import CONVERTERS
+from posttrain.convert import FAMILIES
 from posttrain.convert.draft import Draft
 from posttrain.convert.hh_rlhf import read_transcript
 
@@ -17,7 +17,7 @@ ASKED = {"role": "user", "content": QUESTION}
 
 
 def pair(family: str, row: Any) -> Draft:
-    (draft,) = CONVERTERS[family](row)
+    (draft,) = FAMILIES[family].convert(row)
     assert draft.kind == "preference" and draft.policy == "off_policy"
     return draft
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.convert import CONVERTERS, gsm8k_guard
+from posttrain.convert import FAMILIES, gsm8k_guard
 from posttrain.convert.draft import Draft, check_draft
 from posttrain.convert.gsm8k_guard import hash_questions, is_test_question, normalize_question
 from posttrain.convert.math_problems import last_boxed
@@ -20,13 +20,13 @@ from posttrain.schema import UnreadableRow
 
 
 def turns(family: str, row: Any) -> list[tuple[str, str]]:
-    (draft,) = CONVERTERS[family](row)
+    (draft,) = FAMILIES[family].convert(row)
     return [(m.role, m.content) for m in draft.messages]
 
 
 class TestGsm8k:
     def test_conversation_and_twin(self) -> None:
-        sft, twin = CONVERTERS["gsm8k"](
+        sft, twin = FAMILIES["gsm8k"].convert(
             {
                 "question": "Natalia sold clips to 48 friends in April, and half as many in May. How many altogether?",
                 "answer": "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nAltogether 48+24 = <<48+24=72>>72 clips.\n#### 72",
@@ -36,7 +36,7 @@ class TestGsm8k:
         assert (twin.kind, twin.verifier, twin.ground_truth, twin.messages) == ("rlvr", "gsm8k", "72", sft.messages[:1])
 
     def test_korean(self) -> None:  # AX26
-        sft, twin = CONVERTERS["gsm8k"](
+        sft, twin = FAMILIES["gsm8k"].convert(
             {
                 "question": "철수는 사과 5개를 가지고 있다가 3개를 더 받고 2개를 주었다. 몇 개인가?",
                 "answer": "5 + 3 - 2 = 6\n#### 6",
@@ -46,18 +46,19 @@ class TestGsm8k:
 
     @pytest.mark.parametrize(("tail", "truth"), [("#### 1,234,567", "1234567"), ("####-5", "-5"), ("#### 3\n#### 4 ", "4")])
     def test_the_number_after_the_last_mark(self, tail: str, truth: str) -> None:
-        assert CONVERTERS["gsm8k"]({"question": "q", "answer": f"So it is.\n{tail}"})[1].ground_truth == truth
+        assert FAMILIES["gsm8k"].convert({"question": "q", "answer": f"So it is.\n{tail}"})[1].ground_truth == truth
 
     def test_the_row_may_name_its_skill(self) -> None:
-        assert {d.skill for d in CONVERTERS["gsm8k"]({"question": "q", "answer": "#### 1", "skill": "addition"})} == {"addition"}
+        drafts = FAMILIES["gsm8k"].convert({"question": "q", "answer": "#### 1", "skill": "addition"})
+        assert {draft.skill for draft in drafts} == {"addition"}
 
     def test_an_empty_answer_gives_no_twin(self) -> None:
-        (draft,) = CONVERTERS["gsm8k"]({"question": "q", "answer": ""})
+        (draft,) = FAMILIES["gsm8k"].convert({"question": "q", "answer": ""})
         assert draft.messages[1].content == ""
 
     def test_every_procedural_row_with_an_answer_is_readable(self) -> None:
         rows = [row for row in raw_rows(300, ("addition", "korean_addition"), 0.0, 1) if row["answer"] is not None]
-        assert all(isinstance(draft, Draft) for row in rows for draft in CONVERTERS["gsm8k"](row))
+        assert all(isinstance(draft, Draft) for row in rows for draft in FAMILIES["gsm8k"].convert(row))
 
 
 class TestGsm8kGuard:
@@ -101,7 +102,7 @@ class TestGsm8kGuard:
     )
     def test_it_never_becomes_a_reward_row(self, family: str, row: Any) -> None:
         with pytest.raises(UnreadableRow) as error:
-            for draft in CONVERTERS[family](row):
+            for draft in FAMILIES[family].convert(row):
                 check_draft(draft)
         assert error.value.reason == "test_split_row"
 
@@ -121,13 +122,13 @@ def test_the_real_list_has_1319_questions() -> None:
 
 class TestMath:
     def test_solution_gives_conversation_and_twin(self) -> None:
-        sft, twin = CONVERTERS["math"]({"problem": "Half of one?", "solution": "It is $\\boxed{\\frac{1}{2}}$."})
+        sft, twin = FAMILIES["math"].convert({"problem": "Half of one?", "solution": "It is $\\boxed{\\frac{1}{2}}$."})
         assert sft.messages[1].content == "It is $\\boxed{\\frac{1}{2}}$."
         assert (twin.verifier, twin.ground_truth) == ("math", "\\frac{1}{2}")
 
     @pytest.mark.parametrize(("answer", "truth"), [("118", "118"), (118, "118"), (2.0, "2"), (0.5, "0.5")])
     def test_answer_alone_gives_a_reward_row(self, answer: Any, truth: str) -> None:
-        (twin,) = CONVERTERS["math"]({"prompt": "q", "answer": answer})
+        (twin,) = FAMILIES["math"].convert({"prompt": "q", "answer": answer})
         assert (twin.kind, twin.ground_truth) == ("rlvr", truth)
 
     @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ class TestRlvr:
     )
     def test_dataset_names_the_verifier(self, dataset: str, verifier: str, category: str) -> None:
         row = {"messages": [{"role": "user", "content": "q"}], "ground_truth": "126", "dataset": dataset, "constraint": None}
-        (draft,) = CONVERTERS["rlvr"](row)
+        (draft,) = FAMILIES["rlvr"].convert(row)
         assert (draft.kind, draft.verifier, draft.category, draft.ground_truth) == ("rlvr", verifier, category, "126")
 
     @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ class TestRlvr:
     )
     def test_ground_truth_of_other_releases(self, truth: Any, text: str) -> None:
         row = {"messages": [{"role": "user", "content": "q"}], "ground_truth": truth, "dataset": "ifeval"}
-        assert CONVERTERS["rlvr"](row)[0].ground_truth == text
+        assert FAMILIES["rlvr"].convert(row)[0].ground_truth == text
 
 
 class TestSquad:
@@ -197,7 +198,7 @@ class TestTatQa:
     }
 
     def test_table_paragraphs_and_questions(self) -> None:
-        drafts = CONVERTERS["tatqa"](
+        drafts = FAMILIES["tatqa"].convert(
             self.ROW
             | {
                 "questions": [

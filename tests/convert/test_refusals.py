@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posttrain.convert import CONVERTERS
+from posttrain.convert import FAMILIES
 from posttrain.schema import UnreadableRow
 
 USER = {"role": "user", "content": "hi"}
@@ -164,12 +164,12 @@ CASES: list[tuple[str, Any, str, str]] = [
 @pytest.mark.parametrize(("family", "row", "reason", "field"), CASES, ids=[f"{c[0]} {c[2]} {n}" for n, c in enumerate(CASES)])
 def test_refusal(family: str, row: Any, reason: str, field: str) -> None:
     with pytest.raises(UnreadableRow) as error:
-        CONVERTERS[family](row)
+        FAMILIES[family].convert(row)
     assert (error.value.reason, error.value.field) == (reason, field)
 
 
 def test_every_family_has_a_case() -> None:
-    assert {case[0] for case in CASES} == CONVERTERS.keys()
+    assert {case[0] for case in CASES} == FAMILIES.keys()
 
 
 _JSON = st.recursive(
@@ -233,13 +233,13 @@ _JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize("family", CONVERTERS)
+@pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=40)
 @given(row=_JSON)
 def test_no_json_value_breaks_a_converter(family: str, row: Any) -> None:
     """Whatever stands in a row: drafts, or one of the listed reasons; never another exception."""
     try:
-        drafts = CONVERTERS[family](row)
+        drafts = FAMILIES[family].convert(row)
     except UnreadableRow:
         return
     assert drafts and all(message.content is not None for draft in drafts for message in draft.turns)

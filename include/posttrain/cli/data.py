@@ -17,7 +17,7 @@ from posttrain.cli.mixture import default_mix
 from posttrain.cli.raw import collect_all, raw_sources
 from posttrain.cli.rows import UNSTATED, Inputs, given_parents, is_artifact, read_inputs
 from posttrain.cli.run_stage import do_in_run
-from posttrain.convert import CONVERTERS, convert_source, converter_module
+from posttrain.convert import FAMILIES, convert_source, converter_module
 from posttrain.recipe import Recipe, data_root
 from posttrain.storage import ArtifactWriter, Manifest, workspace_url
 
@@ -103,7 +103,7 @@ def collect(
 
 
 def convert(
-    family: Annotated[str | None, typer.Option("--family", help=f"One of {', '.join(CONVERTERS)}.", show_default=False)] = None,
+    family: Annotated[str | None, typer.Option("--family", help=f"One of {', '.join(FAMILIES)}.", show_default=False)] = None,
     paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: License = UNSTATED, origin: Origin = None,
     category: Category = "general", run: options.RunId = None, as_json: options.AsJson = False,
 ) -> None:
@@ -111,8 +111,8 @@ def convert(
     if run:
         return do_in_run("convert", run, source, as_json)
     needed(family=family, out=out, **{"in": paths})
-    if family not in CONVERTERS:
-        raise typer.BadParameter(f"no source family {family!r}; there are {', '.join(sorted(CONVERTERS))}")
+    if family not in FAMILIES:
+        raise typer.BadParameter(f"no source family {family!r}; there are {', '.join(sorted(FAMILIES))}")
     if category not in settings_of.CATEGORIES:
         raise typer.BadParameter(f"no category {category!r}; there are {', '.join(settings_of.CATEGORIES)}")
     sources = raw_sources(paths or [], source)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from posttrain.convert.gsm8k_guard import is_test_question
+from posttrain.convert.where import rows_where
 from posttrain.schema import (
     SCHEMAS,
     Example,
@@ -70,6 +71,11 @@ RawRow = tuple[str, int, Any]
 Join = Callable[[Iterable[RawRow]], Iterator[tuple[Any, list[RawRow]]]]
 """For a family whose conversation is spread over raw rows: the value to convert, with the raw rows that it was made of."""
 
+Refused = tuple[RawRow, UnreadableRow]
+"""A raw row that is not taken, with the reason."""
+Sample = Callable[[Iterable[RawRow]], Iterator[RawRow | Refused]]
+"""For a family of which a fixed part is taken: the rows that are, in any order, and those that are not."""
+
 NOTES_SHOWN = 20
 """So many of the rows with a note are named in the manifest; all of them are counted."""
 
@@ -81,8 +87,11 @@ def row_by_row(rows: Iterable[RawRow]) -> Iterator[tuple[Any, list[RawRow]]]:
 
 def convert_rows(
     convert: Converter, rows: Iterable[RawRow], spec: Source, out: ArtifactWriter, join: Join = row_by_row,
+    sample: Sample | None = None,
 ) -> None:
     """Convert the raw rows of one source; every row is either kept with all its drafts or rejected with a reason.
+
+    Rows that the source's `where` or its family's `sample` does not take are rejected before anything reads them.
 
     Rows that `join` puts together are kept or rejected together, and the first of them gives the example its place.
     Ids: the raw row's own where its family keeps it, else `<source>_<row>`, from the second file on `<source>_<row>.<file>`.
@@ -90,6 +99,10 @@ def convert_rows(
     taken: set[str] = set()
     files: dict[str, int] = {}
     notes: dict[str, Any] = {"rows": 0, "first": []}
+    if spec.where:
+        rows = _taken(rows_where(rows, spec.where), spec, out)
+    if sample:
+        rows = _taken(sample(rows), spec, out)
     for value, members in join(rows):
         out.read(spec.name, len(members))
         raw_file, raw_row, _ = members[0]
@@ -98,9 +111,8 @@ def convert_rows(
             for draft in drafts:
                 check_draft(draft)
         except UnreadableRow as error:
-            for file, number, row in members:
-                out.reject(Rejected(reason=error.reason, source=spec.name, raw_file=file, raw_row=number,
-                                    field=error.field, detail=error.detail, row=row))
+            for row in members:
+                _reject(row, error, spec, out)
             continue
         out.kept(spec.name, len(members))
         number_of_file = files.setdefault(raw_file, len(files))
@@ -116,6 +128,22 @@ def convert_rows(
                     notes["first"].append({"id": example.id, "raw_file": raw_file, "raw_row": raw_row, "note": draft.note})
     if notes["rows"]:
         out.facts.setdefault("notes", {})[spec.name] = notes
+
+
+def _reject(row: RawRow, error: UnreadableRow, spec: Source, out: ArtifactWriter) -> None:
+    raw_file, raw_row, value = row
+    out.reject(Rejected(reason=error.reason, source=spec.name, raw_file=raw_file, raw_row=raw_row,
+                        field=error.field, detail=error.detail, row=value))
+
+
+def _taken(rows: Iterable[RawRow | Refused], spec: Source, out: ArtifactWriter) -> Iterator[RawRow]:
+    """The rows that are taken; the refused ones are counted and kept aside on the way."""
+    for row in rows:
+        if len(row) == 2:
+            out.read(spec.name)
+            _reject(*row, spec, out)
+        else:
+            yield row
 
 
 # ---------------------------------------------------------------- checks that hold for every family
