@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -180,6 +180,15 @@ class Review(Section):
     timeout_hours: float = Field(default=24.0, gt=0)
 
 
+Split = Literal["sft", "preference_prompts", "preference", "rlvr"]
+SPLITS: tuple[str, ...] = get_args(Split)
+"""The splits of a mixture, in the order in which they are filled unless `mix.disjoint` says otherwise."""
+
+
+Rows = Annotated[int, Field(ge=0, strict=True)]
+"""A number of rows: `5`, never `5.0`."""
+
+
 class Amount(Section):
     """How much of a source: either `count` rows (an integer) or a `proportion` of it (a float; above 1 upsamples).
 
@@ -190,6 +199,8 @@ class Amount(Section):
     source: str
     count: int | None = Field(default=None, ge=0, strict=True)
     proportion: float | None = Field(default=None, ge=0, strict=True)
+    at_most: int | None = Field(default=None, ge=0, strict=True, description="cap in rows on what the proportion gives")
+    pool: int | None = Field(default=None, gt=0, strict=True, description="published rows of the source, for `mix --plan`")
     cite: str | None = Field(default=None, description="where a published number comes from")
 
     @field_validator("proportion", mode="before")
@@ -203,19 +214,73 @@ class Amount(Section):
     def _one_of_two(self) -> Amount:
         if (self.count is None) == (self.proportion is None):
             raise ValueError("give exactly one of `count` (rows, an integer) and `proportion` (a float such as 1.0)")
+        if self.count is not None and self.at_most is not None:
+            raise ValueError("`at_most` caps a proportion; a count is exact already")
         return self
 
 
+class PromptAmount(Amount):
+    """An amount of prompts to be answered on-policy. `sft`: all of the source, only prompts that the SFT split took
+    (`reused`), or only those that it did not take (`unused`): Tülu 3 has both kinds (T15)."""
+
+    sft: Literal["any", "reused", "unused"] = "any"
+
+
+class Temperature(Section):
+    """`total` rows of several sources, source i with n_i rows getting total × n_i^(1/T) / Σ_j n_j^(1/T).
+
+    T = 1 keeps the sources' own shares; a large T gives every source the same. Rows are whole by the largest remainder.
+    """
+
+    sources: tuple[str, ...] = Field(min_length=1)
+    total: int = Field(ge=0, strict=True)
+    temperature: float = Field(gt=0)
+    max_repeats: float | None = Field(default=None, gt=0, description="a source gives at most so many times its rows; "
+                                                                      "what it cannot give goes to the others")
+
+
 class Mix(Section):
-    """Which rows go into the three splits. `quotas` caps the rows of a category in the SFT split."""
+    """Which rows go into the splits, under which licences.
+
+    A quota caps the rows of a category or language in each of `quota_splits`. `disjoint`: no prompt stands in two of these
+    splits; the one named first keeps it. The licence gate looks at every row: what is not allowed here is left out.
+    """
 
     sft: tuple[Amount, ...] = ()
-    preference_prompts: tuple[Amount, ...] = Field(default=(), description="prompts to be answered on-policy")
+    preference_prompts: tuple[PromptAmount, ...] = Field(default=(), description="prompts to be answered on-policy")
     preference: tuple[Amount, ...] = Field(default=(), description="ready-made pairs")
     rlvr: tuple[Amount, ...] = ()
-    quotas: dict[Literal[CATEGORIES], int] = Field(default_factory=dict)  # type: ignore[valid-type]
+    temperature: dict[Split, Temperature] = Field(default_factory=dict)
+    quotas: dict[Literal[CATEGORIES], Rows] = Field(default_factory=dict)  # type: ignore[valid-type]
+    language_quotas: dict[str, Rows] = Field(default_factory=dict)
+    quota_splits: tuple[Split, ...] = ("sft",)
+    disjoint: tuple[Split, ...] = ()
     focus_proportion: float = Field(default=1.0, ge=0, description="in a later round: proportion of the rows made for the gaps")
+    focus_upsampling: float = Field(default=1.0, ge=1, description="in a later round: SFT and RLVR rows of a skill in focus are "
+                                                                   "taken so many times as often")
     allow_non_commercial: bool = False
+    allow_share_alike: bool = True
+    allow_unstated: bool = Field(default=False, description="rows whose licence is not stated")
+
+    @model_validator(mode="after")
+    def _splits_agree(self) -> Mix:
+        for split, drawn in self.temperature.items():
+            both = {amount.source for amount in getattr(self, split)} & set(drawn.sources)
+            if both or len(set(drawn.sources)) < len(drawn.sources):
+                name = min(both) if both else next(s for s in drawn.sources if drawn.sources.count(s) > 1)
+                raise _wrong(("temperature", split, "sources"), f"source {name!r} stands twice in the split {split}")
+        if self.disjoint and (len(self.disjoint) < 2 or len(set(self.disjoint)) < len(self.disjoint)):
+            raise _wrong(("disjoint",), "name at least two splits, each once; the one named first keeps a prompt")
+        return self._reuse_can_be_had()
+
+    def _reuse_can_be_had(self) -> Mix:
+        order = [*self.disjoint, *(split for split in SPLITS if split not in self.disjoint)]
+        for n, amount in enumerate(self.preference_prompts):
+            if amount.sft == "reused" and {"sft", "preference_prompts"} <= set(self.disjoint):
+                raise _wrong(("preference_prompts", n, "sft"), "`disjoint` names sft and preference_prompts: nothing can be reused")
+            if amount.sft != "any" and order.index("preference_prompts") < order.index("sft"):
+                raise _wrong(("preference_prompts", n, "sft"), "`disjoint` fills preference_prompts before sft is known")
+        return self
 
 
 # ---------------------------------------------------------------- model stages
@@ -358,13 +423,15 @@ class Recipe(Section):
                 raise _wrong(("sources", n, "family"), message)
             _check_options(source, FAMILIES[source.family].options, ("sources", n, "options"))
         known = {*(source.name for source in self.sources), *MADE_SOURCES}
-        for split in ("sft", "preference_prompts", "preference", "rlvr"):
+        for split in SPLITS:
             amounts = getattr(self.mix, split)
-            _refuse_twice([amount.source for amount in amounts], ("mix", split), "source")
-            for n, amount in enumerate(amounts):
-                if amount.source not in known:
-                    message = f"source {amount.source!r} is not defined; {_allowed(amount.source, known)}"
-                    raise _wrong(("mix", split, n, "source"), message)
+            _refuse_twice(amount_names(amounts), ("mix", split), "source")
+            named: list[tuple[tuple[str | int, ...], str]] = [(("mix", split, n, "source"), a.source) for n, a in enumerate(amounts)]
+            if split in self.mix.temperature:
+                named += [(("mix", "temperature", split, "sources"), source) for source in self.mix.temperature[split].sources]
+            for path, name in named:
+                if name not in known:
+                    raise _wrong(path, f"source {name!r} is not defined; {_allowed(name, known)}")
         tasks = {path.parent.name for path in EVAL_FOLDER.glob("*/task.yaml")}
         for n, item in enumerate(self.evals):
             if item.task and item.task not in tasks:
@@ -400,6 +467,11 @@ def _check_options(source: Source, model: type[Section] | None, path: tuple[str 
     except ValidationError as error:
         first = error.errors()[0]
         raise _wrong((*path, *first["loc"]), first["msg"].removeprefix("Value error, ")) from error
+
+
+def amount_names(amounts: Sequence[Amount]) -> list[str]:
+    """What an amount is one of: its source; `reused` and `unused` prompts of one source are two."""
+    return [f"{a.source}, {a.sft} prompts" if isinstance(a, PromptAmount) and a.sft != "any" else a.source for a in amounts]
 
 
 def _refuse_twice(names: list[str], path: str | tuple[str, ...], what: str) -> None:
