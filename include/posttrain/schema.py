@@ -35,6 +35,9 @@ class Provenance:
 
     `raw_file` and `raw_row` (0-based) name the row of the collected file. A rewritten or new row has
     `parent_id`, the example it was made from, and `request_id`, the journal key of the teacher's answer.
+    `published_source` is what the publisher's own `source` (or `dataset`) column says; `source` is the recipe's name.
+    `tags` are labels that the publisher gave the row beyond its category, in the publisher's words: a MATH level
+    (`Level 5`), the topics of a red-team attack.
     """
 
     id: str
@@ -49,6 +52,8 @@ class Provenance:
     raw_file: str | None = None
     raw_row: int | None = None
     request_id: str | None = None
+    published_source: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,8 @@ _PROVENANCE = [
     ("raw_file", pa.string()),
     ("raw_row", pa.int64()),
     ("request_id", pa.string()),
+    ("published_source", pa.string()),
+    ("tags", pa.list_(pa.string())),
 ]
 SCHEMAS: dict[str, pa.Schema] = {
     "sft": pa.schema([*_PROVENANCE, ("messages", MESSAGES)]),
@@ -144,7 +151,15 @@ REASONS: dict[str, str] = {
     "unknown_verifier": "the row names a verifier that does not exist",
     "template_placeholder": "the text holds an unfilled placeholder such as {{name}}",
     "not_selected": "the recipe's `where` or the family's sample does not take the row",
+    "harmful_answer": "the publisher labels the answer as harmful: it is there to train classifiers",
     "test_split_row": "the row belongs to a test split, which must never be trained on",
+    "eval_prompt": "the row's own source column says that its prompt comes from an eval set",
+    "too_few_answers": "fewer than two answers to the prompt that can be compared",
+    "margin_too_small": "the better answer is not rated as far above the other as the source's options ask",
+    "rated_too_low": "the better answer is rated below what the source's options ask",
+    "rating_contradicts_order": "the rejected answer is rated above the chosen one",
+    "rating_undecided": "the rating lies between what counts as a good and as a bad example",
+    "not_human_answer": "an answer of a set of people's answers was deleted or is a bot's",
     # filter
     "names_another_assistant": "an assistant turn matches the provenance keywords of open-instruct",
     "empty_message": "a turn is empty after stripping",
@@ -167,9 +182,12 @@ REASONS: dict[str, str] = {
     "license_not_allowed": "the recipe does not allow the row's licence",
     "not_sampled": "the mixture takes fewer rows of this source than there are",
     "over_quota": "the category or skill quota was already filled",
+    # tokenize
+    "no_label_after_truncation": "after the cut at the greatest length no token of an answer is left",
+    "too_many_tokens": "more tokens than the greatest length, and the recipe does not truncate",
+    "template_cannot_hold": "the chat template has no place for the turns, e.g. Alpaca's for a system prompt",
     # preferences
     "all_answers_tied": "every answer to the prompt was rated the same",
-    "too_few_answers": "fewer than two different answers to the prompt",
     "judge_contradicts_verifier": "the judge prefers an answer that the verifier refuses over one that it accepts",
 }
 """The closed list of reasons for which a row can be dropped, in stage order. Every one is documented and counted."""
@@ -209,6 +227,7 @@ def to_row(example: Example) -> dict[str, Any]:
     for name in ("messages", "chosen", "rejected"):
         if name in row:
             row[name] = [{"role": m.role, "content": m.content} for m in row[name]]
+    row["tags"] = list(row["tags"])
     return row
 
 
@@ -218,6 +237,7 @@ def from_row(kind: str, row: dict[str, Any]) -> Example:
     for name in ("messages", "chosen", "rejected"):
         if name in values:
             values[name] = tuple(Message(m["role"], m["content"]) for m in values[name] or ())
+    values["tags"] = tuple(values.get("tags") or ())
     return EXAMPLE_TYPES[kind](**values)
 
 

@@ -35,4 +35,4 @@ def convert_source(collected: Manifest, spec: Source, out: ArtifactWriter) -> No
     family = FAMILIES[spec.family]
     convert, sample = family.bind(spec.options)
     rows = ((row["raw_file"], row["raw_row"], json.loads(row["raw"])) for row in read_rows(collected, "raw"))
-    convert_rows(convert, rows, spec, out, family.join or row_by_row, sample)
+    convert_rows(convert, rows, spec, out, family.join or row_by_row, sample, guarded="rlvr" in family.kinds)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from posttrain.convert.gsm8k_guard import is_test_question
+from posttrain.convert.gsm8k_guard import holds_test_question
 from posttrain.convert.where import rows_where
 from posttrain.schema import (
     SCHEMAS,
@@ -58,6 +58,7 @@ class Draft:
     language: str | None = None
     persona: str | None = None
     raw_id: str | None = None
+    tags: tuple[str, ...] = ()
     note: str | None = None
 
     @property
@@ -87,9 +88,11 @@ def row_by_row(rows: Iterable[RawRow]) -> Iterator[tuple[Any, list[RawRow]]]:
 
 def convert_rows(
     convert: Converter, rows: Iterable[RawRow], spec: Source, out: ArtifactWriter, join: Join = row_by_row,
-    sample: Sample | None = None,
+    sample: Sample | None = None, *, guarded: bool = True,
 ) -> None:
     """Convert the raw rows of one source; every row is either kept with all its drafts or rejected with a reason.
+
+    `guarded`: the source can be used in the RLVR split, so that no draft of it may hold a question of GSM8K's test split.
 
     Rows that the source's `where` or its family's `sample` does not take are rejected before anything reads them.
 
@@ -109,7 +112,7 @@ def convert_rows(
         try:
             drafts = convert(value)
             for draft in drafts:
-                check_draft(draft)
+                check_draft(draft, guarded)
         except UnreadableRow as error:
             for row in members:
                 _reject(row, error, spec, out)
@@ -119,7 +122,7 @@ def convert_rows(
         own_id = f"{spec.name}_{raw_row}" + (f".{number_of_file}" if number_of_file else "")
         row_id = _row_id(drafts[0], own_id, taken)
         for number, draft in enumerate(drafts):
-            example = _example(draft, row_id + _suffix(draft, number), raw_file, raw_row, spec)
+            example = _example(draft, row_id + _suffix(draft, number), raw_file, raw_row, published_source(value), spec)
             out.write(draft.kind, to_row(example), SCHEMAS[draft.kind])
             if draft.note:
                 log.warning("%s row %d: %s", raw_file, raw_row, draft.note)
@@ -152,13 +155,13 @@ _PLACEHOLDER = re.compile(r"\{\{(?:name|author)\}\}", re.IGNORECASE)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
-def check_draft(draft: Draft) -> None:
-    """Refuse unfilled placeholders outside of code, and test questions among the rows that a reward is computed on."""
+def check_draft(draft: Draft, guarded: bool = True) -> None:
+    """Refuse unfilled placeholders outside of code, and in a guarded source every question of GSM8K's test split."""
     for n, message in enumerate(draft.turns):
         if "{{" in message.content and (found := _PLACEHOLDER.search(_CODE.sub("", message.content))):
             raise UnreadableRow("template_placeholder", f"messages[{n}]", found.group())
-    if draft.kind == "rlvr" and is_test_question(draft.messages[-1].content):
-        raise UnreadableRow("test_split_row", "messages", "the question stands in the test split of GSM8K")
+        if guarded and message.role == "user" and holds_test_question(message.content):
+            raise UnreadableRow("test_split_row", f"messages[{n}]", "the question stands in the test split of GSM8K")
 
 
 # ---------------------------------------------------------------- examples
@@ -180,12 +183,21 @@ def _suffix(draft: Draft, number: int) -> str:
     return "-rlvr" if draft.kind == "rlvr" else f"-{number}"
 
 
-def _example(draft: Draft, id: str, raw_file: str, raw_row: int, spec: Source) -> Example:
+def published_source(row: Any) -> str | None:
+    """What the row says about its own origin: `source`, or `dataset` as in Tülu 2 and in RLVR rows."""
+    if isinstance(row, dict):
+        for name in ("source", "dataset"):
+            if isinstance(row.get(name), str) and row[name]:
+                return row[name]
+    return None
+
+
+def _example(draft: Draft, id: str, raw_file: str, raw_row: int, published: str | None, spec: Source) -> Example:
     category = draft.category or spec.category
     shared: dict[str, Any] = {
         "id": id, "source": spec.name, "category": category, "skill": draft.skill or spec.skill or category,
         "language": draft.language or spec.language or _language(draft), "license": spec.license,
-        "persona": draft.persona, "raw_file": raw_file, "raw_row": raw_row,
+        "persona": draft.persona, "raw_file": raw_file, "raw_row": raw_row, "published_source": published, "tags": draft.tags,
     }
     if draft.kind == "sft":
         return SFTExample(**shared, messages=draft.messages)

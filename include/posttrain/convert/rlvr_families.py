@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from posttrain.convert.code_tests import convert_code_tests
 from posttrain.convert.family import Family
 from posttrain.convert.gsm8k import convert_gsm8k
 from posttrain.convert.math_problems import convert_math
-from posttrain.convert.rlvr import convert_rlvr
+from posttrain.convert.rlvr import convert_ifeval_rows, convert_rlvr
 
 RLVR_FAMILIES: dict[str, Family] = {
     "gsm8k": Family(
@@ -15,14 +16,28 @@ RLVR_FAMILIES: dict[str, Family] = {
     ),
     "math": Family(
         convert=convert_math, kinds=("sft", "rlvr"),
-        columns=("problem/question/prompt", "solution/generated_solution", "answer/final_answer/expected_answer"),
-        layout="The solution as a conversation where there is one, and the problem with the answer, or what the last box holds.",
+        columns=("problem/question/prompt", "solution/generated_solution", "answer/final_answer/expected_answer",
+                 "type/subject", "level"),
+        layout="The solution as a conversation where there is one, and the problem with the answer, or what the last box "
+               "holds; the subject becomes the skill, the level a tag.",
         origin="hendrycks/math", license="MIT",
     ),
     "rlvr": Family(
-        convert=convert_rlvr, kinds=("rlvr",), columns=("messages", "ground_truth", "dataset/verifier", "system"),
-        layout="A prompt with its ground truth; `dataset` names the verifier.",
+        convert=convert_rlvr, kinds=("rlvr",),
+        columns=("messages", "ground_truth", "dataset/verifier", "system", "type/subject", "level", "constraint_type"),
+        layout="A prompt with its ground truth; `dataset` names the verifier: gsm8k, math, ifeval or code.",
         origin="allenai/RLVR-GSM-MATH-IF-Mixed-Constraints", license="ODC-BY-1.0",
         hub="allenai/RLVR-GSM-MATH-IF-Mixed-Constraints",
+    ),
+    "ifeval_rows": Family(
+        convert=convert_ifeval_rows, kinds=("rlvr",),
+        columns=("prompt/question/instruction", "instruction_id_list/instruction_id", "kwargs"),
+        layout="A prompt with its checkable instructions, in the layout of IFEval's file.",
+    ),
+    "code_tests": Family(
+        convert=convert_code_tests, kinds=("rlvr",),
+        columns=("question/prompt/instruction/text", "test_cases/test_list/tests"),
+        layout="A programming task with assert statements, which the `code` verifier runs.",
+        origin="TIGER-Lab/AceCode-87K", license="MIT", hub="TIGER-Lab/AceCode-87K",
     ),
 }
