@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 import tempfile
 from collections import Counter
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from posttrain import storage
 from posttrain.mix import SPLITS, mix_rows
 from posttrain.recipe import Amount, Mix
-from posttrain.schema import REASONS, Example, Message, PreferencePair, RLVRExample, SFTExample
+from posttrain.schema import REASONS, Example, Message, PreferencePair, RLVRExample, SFTExample, to_row
 from posttrain.storage import ArtifactWriter, Manifest, read_rejected, read_rows
 
 FACTS = {"skill": "addition", "language": "en", "license": "MIT"}
@@ -88,8 +89,8 @@ def test_rows_that_no_amount_takes_are_rejected_with_their_bodies(tmp_path: Path
     done = mix(tmp_path, [pool], Mix(sft=amounts(s=1)))
     assert done.rows == {"read": 4, "kept": 1, "rejected": 3}
     assert done.reasons == {"not_sampled": 3}
-    bodies = [row["row"] for row in read_rejected(done)]
-    assert any('"source": "other"' in body for body in bodies) and any('"chosen"' in body for body in bodies)
+    bodies = {row["id"]: json.loads(row["row"]) for row in read_rejected(done)}
+    assert bodies["other-sft-3"] == to_row(sft(3, "other")) and bodies["s-pair-4"] == to_row(pair(4))
 
 
 def test_the_four_splits(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_quotas_cap_a_category_of_the_sft_split(tmp_path: Path) -> None:
     assert Counter(name.split("-")[0] for name in ids(done)) == {"s": 5, "t": 3}
     assert len(ids(done, "rlvr")) == 8
     assert done.reasons == {"over_quota": 3}
-    assert done.facts["quotas"] == {"math": {"quota": 5, "dropped": 3}}
+    assert done.facts["quotas"] == [{"split": "sft", "category": "math", "quota": 5, "dropped": 3}]
 
 
 def test_rows_made_for_a_gap_enter_by_focus_proportion_unless_named(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ module never calls another.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from posttrain.recipe import Recipe, data_root
 from posttrain.run import Run
-from posttrain.storage import StageResult
+from posttrain.storage import ArtifactWriter, StageResult
 from posttrain.train.launch import Launcher
 
 
@@ -138,8 +139,10 @@ def mix(run: Run) -> StageResult:
     inputs = [run.manifest("decontaminate"), run.manifest("review")]
     licenses = {source.name: source.non_commercial for source in run.recipe.sources}
     settings = run.recipe.mix.model_dump(mode="json") | {"seed": run.recipe.seed, "non_commercial": licenses}
+    if run.recipe.mix.focus_upsampling > 1:
+        settings["focus"] = sorted(run.focus)
     return run.stage("mix", "posttrain.mix", inputs=inputs, settings=settings,
-                     work=lambda out: mix_rows(inputs, run.recipe.mix, licenses, run.recipe.seed, out))
+                     work=lambda out: mix_rows(inputs, run.recipe.mix, licenses, run.recipe.seed, out, run.focus))
 
 
 def _teacher_settings(run: Run) -> dict[str, Any]:
@@ -155,7 +158,8 @@ def sft(run: Run, launcher: Launcher) -> StageResult:
     from posttrain.train import train_stage
 
     base(run, launcher)
-    return train_stage(run, "sft", [run.manifest("base"), run.manifest("mix")], launcher)
+    tokenize(run)
+    return train_stage(run, "sft", [run.manifest("base"), run.manifest("tokenize")], launcher)
 
 
 def base(run: Run, launcher: Launcher) -> StageResult:
@@ -163,6 +167,21 @@ def base(run: Run, launcher: Launcher) -> StageResult:
     from posttrain.train import train_stage
 
     return train_stage(run, "base", [run.manifest("mix")], launcher)
+
+
+def tokenize(run: Run) -> StageResult:
+    """SFT split → input ids and labels on the answers' tokens, by the base model's tokenizer; found again where it exists."""
+    from posttrain.tokenize.rows import cached, stage_settings, tokenize_rows
+    from posttrain.tokenize.tokenizer import open_tokenizer
+
+    mixture, folder = run.manifest("mix"), Path(run.manifest("base").file("checkpoint"))
+    settings, max_length = run.recipe.tokenize, run.recipe.sft.max_length
+
+    def work(out: ArtifactWriter) -> None:
+        tokenize_rows([mixture], open_tokenizer(folder, settings.template), settings, max_length, out)
+
+    return cached(lambda: run.stage("tokenize", "posttrain.tokenize.rows", inputs=[mixture],
+                                    settings=stage_settings(settings, max_length, folder), work=work))
 
 
 def preferences(run: Run, launcher: Launcher) -> StageResult:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from posttrain.schema import CATEGORIES
+from posttrain.tokenize.templates import OWN, TEMPLATES
 from posttrain.section import Section
 
 RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
@@ -88,10 +89,10 @@ class Source(Section):
     category: Literal[CATEGORIES] = "general"  # type: ignore[valid-type]
     skill: str | None = Field(default=None, description="the skill its rows teach; the category unless said")
     language: str | None = Field(default=None, description="declared language; guessed from the script unless said")
-    where: dict[str, Cell | tuple[Cell, ...]] = Field(
+    where: dict[str, Cell | Annotated[tuple[Cell, ...], Field(min_length=1)]] = Field(
         default_factory=dict,
         description="raw column (`a.b` for b inside of a) → the value, or the values, of the rows that are taken; "
-                    "`*` in a text stands for any characters; the other rows are rejected as not_selected",
+                    "`*` in a text stands for any characters, `!` before it for all others; the other rows are rejected",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="options of the family: `python -m posttrain sources`")
 
@@ -110,16 +111,58 @@ class EvalSet(Section):
 # ---------------------------------------------------------------- data stages
 
 
-class Filter(Section):
-    """Rules of the filter stage, in the order keyword → empty → quality, then exact duplicates."""
+def _action(value: Any) -> Any:
+    return "drop" if value is True else "off" if value is False else value
 
-    keywords: bool = True
-    empty: bool = True
-    too_simple: bool = True
-    special_tokens: bool = True
-    min_words: int = Field(default=1, ge=0, description="words of the last answer")
-    max_words: int = Field(default=8192, gt=0, description="words of the whole conversation")
+
+Action = Annotated[Literal["drop", "report", "off"], BeforeValidator(_action)]
+"""What a filter rule does with a row that it speaks against. `true` is drop, `false` off (which is also how YAML reads off)."""
+
+
+class Select(Section):
+    """Choosing `count` rows of some sources by quality, difficulty and diversity (s1, arXiv 2501.19393, section 2.2)."""
+
+    count: int = Field(gt=0, description="rows that are kept of `sources`, exactly")
+    sources: tuple[str, ...] = Field(default=(), description="the sources that are chosen from; all of them unless said")
+    seed: int = 0
+    quality: bool = Field(default=True, description="leave out rows against which a reporting rule speaks")
+    solved: tuple[str, ...] = Field(
+        default=(), description="JSONL files with `id` and `score` (as `verify` writes them): what a model solves is too easy")
+    difficulty: Literal["answer_length", "trace_length", "none"] = Field(
+        default="answer_length", description="what a harder row has more of; trace: the text in <think> tags")
+    diversity: Literal["category", "skill", "source", "language", "clusters"] = "category"
+    clusters: int = Field(default=50, gt=1, description="groups of prompts, where diversity is by clusters")
+
+
+class Filter(Section):
+    """Rules of the filter stage, in the order keyword → empty → turns → quality, then exact duplicates, then the selection.
+
+    A rule drops a row, or only reports it: counts it, and shows examples. Rules on which honest people differ report.
+    """
+
+    keywords: Action = "drop"
+    keyword_form: Literal["open_instruct", "korean"] = Field(
+        default="open_instruct", description="korean: also beside Hangul (OpenAI를) and in Korean spelling (챗GPT)")
+    empty: Action = "drop"
+    too_simple: Action = "drop"
+    special_tokens: Action = "drop"
+    encoding: Action = "report"
+    placeholders: Action = "report"
+    min_tokens: int = Field(default=1, ge=0, description="tokens of the last answer")
+    max_tokens: int | None = Field(default=16_384, gt=0, description="tokens of the whole conversation")
+    tokenizer: str | None = Field(
+        default=None, description="a tokenizer.json (or .json.gz), relative to the data root; unset, four bytes are a token")
+    one_word_answers: Action = "report"
+    repetition: Action = "report"
+    language: Action = "report"
+    model_phrases: Action = "report"
+    refusals: Action = "report"
+    truncated: Action = "report"
+    prompt_differs: Action = "report"
+    personal_data: Annotated[Literal["drop", "mask", "report", "off"], BeforeValidator(_action)] = "report"
+    personal_data_kinds: tuple[Literal["email", "phone", "resident_number"], ...] = ("email", "phone", "resident_number")
     duplicates: bool = True
+    select: Select | None = None
 
 
 class Teacher(Section):
@@ -193,7 +236,8 @@ class Amount(Section):
     """How much of a source: either `count` rows (an integer) or a `proportion` of it (a float; above 1 upsamples).
 
     `count: 1.0` and `proportion: 1` are both refused: one row or the whole source, who can tell. `proportion: 500` would
-    otherwise repeat every row 500 times.
+    otherwise repeat every row 500 times. `prompts` is for `preference_prompts`: all of the source's, only those that the SFT
+    split took (`reused`), or only those that it did not take (`unused`). Tülu 3 has both (T15).
     """
 
     source: str
@@ -201,6 +245,7 @@ class Amount(Section):
     proportion: float | None = Field(default=None, ge=0, strict=True)
     at_most: int | None = Field(default=None, ge=0, strict=True, description="cap in rows on what the proportion gives")
     pool: int | None = Field(default=None, gt=0, strict=True, description="published rows of the source, for `mix --plan`")
+    prompts: Literal["any", "reused", "unused"] = "any"
     cite: str | None = Field(default=None, description="where a published number comes from")
 
     @field_validator("proportion", mode="before")
@@ -217,13 +262,6 @@ class Amount(Section):
         if self.count is not None and self.at_most is not None:
             raise ValueError("`at_most` caps a proportion; a count is exact already")
         return self
-
-
-class PromptAmount(Amount):
-    """An amount of prompts to be answered on-policy. `sft`: all of the source, only prompts that the SFT split took
-    (`reused`), or only those that it did not take (`unused`): Tülu 3 has both kinds (T15)."""
-
-    sft: Literal["any", "reused", "unused"] = "any"
 
 
 class Temperature(Section):
@@ -247,7 +285,7 @@ class Mix(Section):
     """
 
     sft: tuple[Amount, ...] = ()
-    preference_prompts: tuple[PromptAmount, ...] = Field(default=(), description="prompts to be answered on-policy")
+    preference_prompts: tuple[Amount, ...] = Field(default=(), description="prompts to be answered on-policy")
     preference: tuple[Amount, ...] = Field(default=(), description="ready-made pairs")
     rlvr: tuple[Amount, ...] = ()
     temperature: dict[Split, Temperature] = Field(default_factory=dict)
@@ -268,18 +306,22 @@ class Mix(Section):
             both = {amount.source for amount in getattr(self, split)} & set(drawn.sources)
             if both or len(set(drawn.sources)) < len(drawn.sources):
                 name = min(both) if both else next(s for s in drawn.sources if drawn.sources.count(s) > 1)
-                raise _wrong(("temperature", split, "sources"), f"source {name!r} stands twice in the split {split}")
+                raise _wrong(("mix", "temperature", split, "sources"), f"source {name!r} stands twice in the split {split}")
         if self.disjoint and (len(self.disjoint) < 2 or len(set(self.disjoint)) < len(self.disjoint)):
-            raise _wrong(("disjoint",), "name at least two splits, each once; the one named first keeps a prompt")
+            raise _wrong(("mix", "disjoint"), "name at least two splits, each once; the one named first keeps a prompt")
         return self._reuse_can_be_had()
 
     def _reuse_can_be_had(self) -> Mix:
         order = [*self.disjoint, *(split for split in SPLITS if split not in self.disjoint)]
-        for n, amount in enumerate(self.preference_prompts):
-            if amount.sft == "reused" and {"sft", "preference_prompts"} <= set(self.disjoint):
-                raise _wrong(("preference_prompts", n, "sft"), "`disjoint` names sft and preference_prompts: nothing can be reused")
-            if amount.sft != "any" and order.index("preference_prompts") < order.index("sft"):
-                raise _wrong(("preference_prompts", n, "sft"), "`disjoint` fills preference_prompts before sft is known")
+        chosen = [(split, n, a) for split in SPLITS for n, a in enumerate(getattr(self, split)) if a.prompts != "any"]
+        for into, n, amount in chosen:
+            where = ("mix", into, n, "prompts")
+            if into != "preference_prompts":
+                raise _wrong(where, f"{amount.prompts!r} is for mix.preference_prompts: what was used in SFT or not")
+            if amount.prompts == "reused" and {"sft", into} <= set(self.disjoint):
+                raise _wrong(where, "mix.disjoint names sft and preference_prompts: nothing can be reused")
+            if order.index(into) < order.index("sft"):
+                raise _wrong(where, "mix.disjoint fills preference_prompts before it is known what sft takes")
         return self
 
 
@@ -305,6 +347,39 @@ class HubModel(Section):
 
 
 BaseModelChoice = Annotated[TinyModel | HubModel, Field(discriminator="kind")]
+
+
+class OwnTokenizer(Section):
+    """The model's own tokenizer; for a tiny model one that is trained on the mixture."""
+
+    kind: Literal["own"] = "own"
+
+
+class FileTokenizer(Section):
+    """A folder that transformers can load a tokenizer from, or a tokenizer.json. A relative path starts at the data root."""
+
+    kind: Literal["file"]
+    path: str
+
+
+class HubTokenizer(Section):
+    """The tokenizer of a model of the Hugging Face Hub."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str = Field(min_length=1, description="a commit (40 hex digits) or a tag; a branch moves under you")
+
+
+class Tokenize(Section):
+    """How a conversation becomes tokens: by which tokenizer and chat template, and what happens to rows that do not fit.
+
+    The length that a row may have is `sft.max_length`.
+    """
+
+    tokenizer: OwnTokenizer | FileTokenizer | HubTokenizer = Field(default=OwnTokenizer(), discriminator="kind")
+    template: Literal[(*TEMPLATES, OWN)] = "tulu"  # type: ignore[valid-type]
+    truncation: bool = Field(default=True, description="cut a row at the length; else a longer row is dropped")
+    require_label: bool = Field(default=True, description="drop a row in which no token of an answer is left")
 
 
 class Launch(Section):
@@ -401,6 +476,7 @@ class Recipe(Section):
     mix: Mix
     model: BaseModelChoice
     launch: Launch = Launch()
+    tokenize: Tokenize = Tokenize()
     sft: SFT
     preferences: Preferences = Preferences()
     dpo: DPO
@@ -426,12 +502,16 @@ class Recipe(Section):
         for split in SPLITS:
             amounts = getattr(self.mix, split)
             _refuse_twice(amount_names(amounts), ("mix", split), "source")
-            named: list[tuple[tuple[str | int, ...], str]] = [(("mix", split, n, "source"), a.source) for n, a in enumerate(amounts)]
+            paths: list[tuple[str | int, ...]] = [("mix", split, n, "source") for n in range(len(amounts))]
+            names = [amount.source for amount in amounts]
             if split in self.mix.temperature:
-                named += [(("mix", "temperature", split, "sources"), source) for source in self.mix.temperature[split].sources]
-            for path, name in named:
+                names += self.mix.temperature[split].sources
+                paths += [("mix", "temperature", split, "sources")] * (len(names) - len(paths))
+            for path, name in zip(paths, names, strict=True):
                 if name not in known:
                     raise _wrong(path, f"source {name!r} is not defined; {_allowed(name, known)}")
+        if self.tokenize.template == OWN and self.model.kind == "tiny" and self.tokenize.tokenizer.kind == "own":
+            raise _wrong(("tokenize", "template"), f"a tokenizer that is trained on the mixture has no template; {_allowed('', TEMPLATES)}")
         tasks = {path.parent.name for path in EVAL_FOLDER.glob("*/task.yaml")}
         for n, item in enumerate(self.evals):
             if item.task and item.task not in tasks:
@@ -471,7 +551,7 @@ def _check_options(source: Source, model: type[Section] | None, path: tuple[str 
 
 def amount_names(amounts: Sequence[Amount]) -> list[str]:
     """What an amount is one of: its source; `reused` and `unused` prompts of one source are two."""
-    return [f"{a.source}, {a.sft} prompts" if isinstance(a, PromptAmount) and a.sft != "any" else a.source for a in amounts]
+    return [a.source if a.prompts == "any" else f"{a.source}, {a.prompts} prompts" for a in amounts]
 
 
 def _refuse_twice(names: list[str], path: str | tuple[str, ...], what: str) -> None:
@@ -559,7 +639,7 @@ def _merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
 def _complaint(item: Any, where: str, text: str) -> str:
     location = item.get("ctx", {}).get("path") or item["loc"]
     # pydantic puts the tag of a chosen kind into the path; the file has no such key.
-    path = [part for n, part in enumerate(location) if not (n and location[n - 1] in ("load", "model") and part in _KINDS)]
+    path = [part for n, part in enumerate(location) if not (n and location[n - 1] in _KINDED and part in _KINDS)]
     keys = ".".join(str(part) for part in path)
     line = _line_of(text, path)
     message = item["msg"].removeprefix("Value error, ")
@@ -568,7 +648,7 @@ def _complaint(item: Any, where: str, text: str) -> str:
     return f"{where}{f':{line}' if line else ''}: {keys + ': ' if keys else ''}{message}"
 
 
-_KINDS = ("hub", "file", "procedural", "tiny")
+_KINDED, _KINDS = ("load", "model", "tokenizer"), ("hub", "file", "procedural", "tiny", "own")
 
 
 def _fields_at(location: list[Any]) -> list[str]:
@@ -577,7 +657,7 @@ def _fields_at(location: list[Any]) -> list[str]:
     for n, part in enumerate(location):
         if isinstance(part, int):
             continue
-        if n and location[n - 1] in ("load", "model"):
+        if n and location[n - 1] in _KINDED:
             models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
             continue
         models = [leaf for model in models if part in model.model_fields

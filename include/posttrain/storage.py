@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from posttrain.schema import REJECTED_SCHEMA, SCHEMAS, Example, Rejected, from_row, kind_of, to_row
+from posttrain.schema import REASONS, REJECTED_SCHEMA, SCHEMAS, Example, Rejected, from_row, kind_of, to_row
 
 ROWS_PER_PART = 50_000
 """A part file is the unit of parallel work: small enough for one worker's memory, large enough to compress."""
@@ -238,7 +238,6 @@ class ArtifactWriter:
         self._schemas: dict[str, pa.Schema] = {"rejected": REJECTED_SCHEMA}
         self._files: list[FileEntry] = []
         self._part: Counter[str] = Counter()
-        self._written: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._sources: dict[str, Counter[str]] = {}
         fs, name = file_system(path)
@@ -271,7 +270,6 @@ class ArtifactWriter:
     def write(self, split: str, row: dict[str, Any], schema: pa.Schema) -> None:
         """Write a row to a split without counting a kept input row."""
         self._schemas.setdefault(split, schema)
-        self._written[split] += 1
         self._append(split, row)
 
     def reject(self, rejected: Rejected) -> None:
@@ -294,15 +292,28 @@ class ArtifactWriter:
         rows = self._buffers.pop(split, [])
         if not rows:
             return
+        self.write_table(self.part_name(split), pa.Table.from_pylist(rows, schema=self._schemas[split]),
+                         split if split != "rejected" else "")
+
+    # -- rows in ready tables: the stage takes names in order, writes them with `write_table` from any thread, and counts
+
+    def part_name(self, split: str) -> str:
+        """The name of the split's next part file; `rejected` is the split of dropped rows."""
         number = self._part[split]
         self._part[split] += 1
-        name = f"rejected-{number:05d}.parquet" if split == "rejected" else f"part-{split}-{number:05d}.parquet"
-        self.write_table(name, pa.Table.from_pylist(rows, schema=self._schemas[split]), split if split != "rejected" else "")
+        return f"rejected-{number:05d}.parquet" if split == "rejected" else f"part-{split}-{number:05d}.parquet"
+
+    def rejected(self, source: str, reason: str, rows: int) -> None:
+        """Count dropped rows that stand in tables of REJECTED_SCHEMA."""
+        if reason not in REASONS:
+            raise KeyError(f"{reason!r} is not in schema.REASONS; add it there with one sentence")
+        self._source(source)["rejected"] += rows
+        self._reasons[reason] += rows
 
     # -- files
 
     def write_table(self, name: str, table: pa.Table, split: str = "") -> None:
-        """Write a Parquet file (zstd) into the artifact."""
+        """Write a Parquet file (zstd) into the artifact; its rows count as written to `split` if it belongs to one."""
         with write_atomic(join(self.path, name)) as f:
             pq.write_table(table, f, compression="zstd")
         self._register(name, split, table.num_rows)
@@ -346,6 +357,9 @@ class ArtifactWriter:
         total = Counter(read=0, kept=0, rejected=0)
         for count in self._sources.values():
             total.update(count)
+        written: Counter[str] = Counter()
+        for entry in self._files:
+            written.update({entry.split: entry.rows} if entry.split else {})
         manifest = Manifest(
             stage=self.stage,
             key=self.key,
@@ -356,7 +370,7 @@ class ArtifactWriter:
             parents=self.parents,
             files=self._files,
             rows=dict(total),
-            written=dict(sorted(self._written.items())),
+            written=dict(sorted(written.items())),
             by_source={name: dict(count) for name, count in sorted(self._sources.items())},
             reasons=dict(sorted(self._reasons.items())),
             facts=self.facts,

@@ -14,4 +14,5 @@ def default_mix(manifests: list[Manifest]) -> Mix:
         for kind in SCHEMAS:
             sources[kind].update(row["source"] for row in read_rows(manifest, kind))
     amounts = {kind: tuple(Amount(source=name, proportion=1.0) for name in sorted(names)) for kind, names in sources.items()}
-    return Mix(sft=amounts["sft"], preference=amounts["preference"], rlvr=amounts["rlvr"])
+    # Rows in files often carry no licence; who gives them on the command line knows them.
+    return Mix(sft=amounts["sft"], preference=amounts["preference"], rlvr=amounts["rlvr"], allow_unstated=True)
