@@ -17,6 +17,7 @@ from posttrain.filters import (
     count_words,
     filter_examples,
 )
+from posttrain.filters.length import estimate_tokens
 from posttrain.recipe import Filter
 from posttrain.schema import REASONS, Example, Message, PreferencePair, RLVRExample, SFTExample
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_rejected
@@ -166,13 +167,20 @@ def test_strike_out_is_no_sentence_mark(text: str, dropped: bool) -> None:
     assert reason(sft("Tell me", text)) == ("special_token" if dropped else None)
 
 
-def test_word_limits() -> None:
-    assert reason(sft("Tell me more", "only three words"), min_words=4) == "too_short"
-    assert reason(sft("Tell me more", "now there are four words"), min_words=4) is None
-    assert reason(pair("Tell me more", "now there are four words", "three words only"), min_words=4) == "too_short"
-    assert reason(rlvr("Tell me more"), min_words=4) is None
-    assert reason(sft("one two", "three four five"), max_words=4) == "too_long"
-    assert reason(sft("one two", "three four five"), max_words=5) is None
+def test_token_limits() -> None:
+    """Four bytes a token, rounded up: "twelve bytes" is 3 tokens, six Hangul syllables with 18 bytes are 5."""
+    assert estimate_tokens("twelve bytes") == 3 and estimate_tokens("한국어로설명") == 5
+    assert reason(sft("Tell me more", "twelve bytes"), min_tokens=4) == "too_short"
+    assert reason(sft("Tell me more", "twelve bytes."), min_tokens=4) is None
+    assert reason(sft("Tell me more", "a"), min_tokens=1) is None
+    assert reason(pair("Tell me more", "more than twelve bytes", "twelve bytes"), min_tokens=4) == "too_short"
+    assert reason(rlvr("Tell me more"), min_tokens=4) is None
+    assert reason(sft("twelve bytes", "twelve bytes"), max_tokens=5) == "too_long"
+    assert reason(sft("twelve bytes", "twelve bytes"), max_tokens=6) is None
+    assert reason(sft("twelve bytes", "twelve bytes"), max_tokens=None) is None
+
+
+def test_words() -> None:
     assert count_words("두 단어 我叫小明") == 6
 
 
@@ -180,8 +188,8 @@ def test_the_first_rule_in_order_gives_the_reason() -> None:
     """An answer that names ChatGPT, with an empty system turn and a template token: the keyword rule comes first."""
     assert reason(sft("", "2+2?", "ChatGPT <|im_end|>", first="system")) == "names_another_assistant"
     assert reason(sft("", "2+2?", "A <|im_end|>", first="system")) == "empty_message"
-    assert [name for name, _, _ in RULES][:2] == ["keywords", "empty"]
-    assert {why for _, why, _ in RULES} <= set(REASONS)
+    assert [rule.name for rule in RULES][:2] == ["keywords", "empty"]
+    assert {rule.reason for rule in RULES} <= set(REASONS)
 
 
 # ---------------------------------------------------------------- duplicates
@@ -247,7 +255,7 @@ def test_stage_counts_every_rule_and_keeps_the_bodies(tmp_path: Path) -> None:
     assert done.reasons == {"duplicate_conversation": 1, "empty_message": 1, "names_another_assistant": 1, "too_simple": 1}
     counted = {rule: n for rule, n in done.facts["rules"].items() if n}
     assert counted == {"keywords": 1, "empty": 1, "too_simple": 1, "duplicates": 1}
-    assert list(done.facts["rules"]) == [*(name for name, _, _ in RULES), "duplicates"]
+    assert list(done.facts["rules"]) == [*(rule.name for rule in RULES), "duplicates"]
     simple = next(row for row in read_rejected(done) if row["reason"] == "too_simple")
     assert '"content": "2+2?"' in simple["row"] and simple["id"] == "2"
 

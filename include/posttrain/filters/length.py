@@ -1,11 +1,17 @@
-"""Length: too few or too many words."""
+"""Length in tokens, by a cheap count or by a tokenizer file that the recipe names."""
 
 from __future__ import annotations
 
+import functools
 import re
+from pathlib import Path
+from typing import Any
 
 from posttrain import recipe
-from posttrain.schema import Example, PreferencePair
+from posttrain.filters.view import RowView
+
+BYTES_PER_TOKEN = 4
+"""The cheap count: one token for every four bytes of UTF-8, rounded up."""
 
 _HAN_OR_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 
@@ -15,17 +21,49 @@ def count_words(text: str | None) -> int:
     return sum(len(_HAN_OR_KANA.findall(word)) or 1 for word in (text or "").split())
 
 
-def is_too_short(example: Example, settings: recipe.Filter) -> str | None:
-    """Fewer words in the last answer than the recipe's min_words; a row without an answer (RLVR) has nothing to measure."""
-    sides = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example.messages]
-    for messages in sides:
-        if messages and messages[-1].role == "assistant" and (words := count_words(messages[-1].content)) < settings.min_words:
-            return f"{words} words in the last answer, {settings.min_words} wanted"
+def estimate_tokens(text: str) -> int:
+    """Four bytes of UTF-8 a token, rounded up: 12 for an English sentence of 48 letters, 12 for 16 Hangul syllables."""
+    return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
+
+
+def count_tokens(text: str, tokenizer: str | None) -> int:
+    """Tokens of one text, without any mark of a chat template. Raises FileNotFoundError where the tokenizer is not there."""
+    if tokenizer is None:
+        return estimate_tokens(text)
+    return len(_open(str(tokenizer_file(tokenizer))).encode(text, add_special_tokens=False))
+
+
+def tokenizer_file(tokenizer: str) -> Path:
+    """The tokenizer.json that the recipe names; a relative path starts at the data root."""
+    return recipe.data_root() / tokenizer
+
+
+@functools.lru_cache(maxsize=4)
+def _open(path: str) -> Any:
+    import gzip
+
+    from tokenizers import Tokenizer
+
+    data = Path(path).read_bytes()
+    return Tokenizer.from_str((gzip.decompress(data) if path.endswith(".gz") else data).decode("utf-8"))
+
+
+def is_too_short(row: RowView, settings: recipe.Filter) -> str | None:
+    """Fewer tokens in the last answer than the recipe's min_tokens; a row without an answer (RLVR) has nothing to measure."""
+    for side in row.sides():
+        if side and side[-1].role == "assistant":
+            answer = (side[-1].content or "").strip()
+            # Four characters have at least four bytes, which is a token of the cheap count.
+            if settings.tokenizer is None and len(answer) >= BYTES_PER_TOKEN * settings.min_tokens:
+                continue
+            if (tokens := count_tokens(answer, settings.tokenizer)) < settings.min_tokens:
+                return f"{tokens} tokens in the last answer, {settings.min_tokens} wanted"
     return None
 
 
-def is_too_long(example: Example, settings: recipe.Filter) -> str | None:
-    """More words in the whole conversation (of a pair: in the longer side) than the recipe's max_words."""
-    sides = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example.messages]
-    words = max(sum(count_words(m.content) for m in messages) for messages in sides)
-    return f"{words} words, {settings.max_words} allowed" if words > settings.max_words else None
+def is_too_long(row: RowView, settings: recipe.Filter) -> str | None:
+    """More tokens in the whole conversation (of a pair: in the longer side) than the recipe's max_tokens."""
+    if settings.max_tokens is None or (settings.tokenizer is None and len(row.folded) <= settings.max_tokens):
+        return None
+    tokens = max((sum(count_tokens(m.content or "", settings.tokenizer) for m in side) for side in row.sides()), default=0)
+    return f"{tokens} tokens, {settings.max_tokens} allowed" if tokens > settings.max_tokens else None

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import functools
+
 from posttrain import recipe
-from posttrain.schema import Example, PreferencePair, RLVRExample, UnreadableRow, all_messages, check_turns
+from posttrain.filters.view import RowView
+from posttrain.schema import Message, RLVRExample, UnreadableRow, check_turns
 
 
-def has_empty_message(example: Example, settings: recipe.Filter) -> str | None:
-    if not settings.empty:
-        return None
-    messages = all_messages(example)
-    if not messages:
-        return "there is no turn at all"
-    empty = next((n for n, m in enumerate(messages) if not (m.content or "").strip()), None)
-    return None if empty is None else f"turn {empty} ({messages[empty].role}) is empty"
+def has_empty_message(row: RowView, settings: recipe.Filter) -> str | None:
+    """A turn of any role that is empty after stripping (open-instruct's `should_be_filtered_by_empty_message`)."""
+    for n, message in enumerate(row.messages):
+        if not message.content or message.content.isspace():
+            return f"turn {n} ({message.role}) is empty"
+    return None if row.messages else "there is no turn at all"
 
 
-def has_turn_problem(example: Example, settings: recipe.Filter, *, reason: str) -> str | None:
+def has_turn_problem(row: RowView, settings: recipe.Filter, *, reason: str) -> str | None:
     """Roles and alternation by `schema.check_turns`, of every side that is there. `reason` picks the complaint."""
-    sides = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example.messages]
-    for messages in sides:
-        if messages or not isinstance(example, PreferencePair):
-            try:
-                check_turns(messages, answered=not isinstance(example, RLVRExample))
-            except UnreadableRow as problem:
-                return (problem.detail or problem.field) if problem.reason == reason else None
+    answered = not isinstance(row.example, RLVRExample)
+    for side in row.sides():
+        found = _problem(tuple([m.role for m in side]), answered)
+        if found:
+            return found[1] if found[0] == reason else None
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _problem(roles: tuple[str, ...], answered: bool) -> tuple[str, str] | None:
+    """Reason and detail of what `check_turns` says to turns with these roles; there are few different ones."""
+    try:
+        check_turns(tuple(Message(role, "") for role in roles), answered=answered)
+    except UnreadableRow as problem:
+        return problem.reason, problem.detail or problem.field
     return None

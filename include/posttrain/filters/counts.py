@@ -1,0 +1,81 @@
+"""What the rules did, counted by rule and source, with a few examples of each: the filter's facts."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections import Counter
+from typing import Any
+
+from posttrain import recipe
+from posttrain.filters.rules import RULES, Drop, action_of
+from posttrain.filters.view import RowView
+from posttrain.schema import Example
+
+EXAMPLES = 10
+"""Rows that are shown of each rule."""
+SHOWN = 200
+"""Characters of each turn that are shown."""
+TURNS_SHOWN = 4
+
+
+class RuleCounts:
+    """Counts per rule and source, and ten examples a rule: those whose hashed ids are least.
+
+    Which rows these are does not depend on the order in which rows were counted, so that the counts of several workers
+    can be merged in any order.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Counter[str]] = {}
+        self._examples: dict[str, list[tuple[int, str]]] = {}  # a heap: minus the hash, the shown row as JSON
+
+    def add(self, example: Example, found: Drop) -> None:
+        """Count one row that a rule dropped or reported."""
+        self.rows.setdefault(found.rule, Counter())[example.source] += 1
+        kept = self._examples.setdefault(found.rule, [])
+        digest = hashlib.blake2b(f"{example.source}\0{example.id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        rank = -int.from_bytes(digest)
+        if len(kept) < EXAMPLES:
+            heapq.heappush(kept, (rank, json.dumps(show(example, found))))
+        elif rank >= kept[0][0]:
+            heapq.heappushpop(kept, (rank, json.dumps(show(example, found))))
+
+    def merge(self, other: RuleCounts) -> None:
+        """Add what another worker counted."""
+        for rule, rows in other.rows.items():
+            self.rows.setdefault(rule, Counter()).update(rows)
+            self._examples[rule] = sorted(self._examples.get(rule, []) + other._examples[rule])[-EXAMPLES:]  # sorted: a heap
+
+    def facts(self, settings: recipe.Filter) -> dict[str, Any]:
+        """{"rules": {rule: dropped rows}, "rule_details": {rule: {action, reason, rows, sources, examples}}}.
+
+        `rules` has every rule of RULES and `duplicates`, in order. `rule_details` has those that spoke; rows counted for a
+        rule that reports or masks are kept rows. An example is {id, source, detail, turns: ["role: first 200 characters"]}.
+        """
+        actions = {rule.name: action_of(rule.name, settings) for rule in RULES} | {"duplicates": "drop"}
+        reasons = {rule.name: rule.reason for rule in RULES} | {"duplicates": "duplicate_conversation"}
+        return {
+            "rules": {name: sum(self.rows.get(name, Counter()).values()) if action == "drop" else 0
+                      for name, action in actions.items()},
+            "rule_details": {
+                name: {
+                    "action": action, "reason": reasons[name], "rows": sum(self.rows[name].values()),
+                    "sources": dict(sorted(self.rows[name].items())),
+                    "examples": [json.loads(shown) for _, shown in sorted(self._examples[name], reverse=True)],
+                }
+                for name, action in actions.items() if name in self.rows
+            },
+        }
+
+
+def show(example: Example, found: Drop) -> dict[str, Any]:
+    """A row as the report shows it: its id, what was found, and the beginning of its first turns."""
+    turns = [f"{m.role}: {(m.content or '')[:SHOWN]}" for m in RowView(example).messages[:TURNS_SHOWN]]
+    return {"id": example.id, "source": example.source, "detail": printable(found.detail), "turns": [printable(t) for t in turns]}
+
+
+def printable(text: str) -> str:
+    """Lone surrogates escaped, so that it can be written as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()

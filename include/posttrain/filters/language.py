@@ -1,0 +1,62 @@
+"""The language of a row against the declared one."""
+
+from __future__ import annotations
+
+import re
+
+from posttrain import recipe
+from posttrain.filters.view import RowView
+
+FEWEST_BYTES = 200
+"""Shorter conversations are not judged: CLD2 was made for pages of 200 bytes and more."""
+MOST_CHARACTERS = 2_000
+"""So many characters from the beginning are judged, which is enough and bounds the time."""
+
+SURE_SIGNS: dict[str, tuple[str, ...]] = {"en": (" the ", " of "), "ko": ("니다", "는 ")}
+"""Language → strings which together show that some of the text is in it; such a row is not given to the model."""
+
+_SAME = {"zh-Hant": "zh", "iw": "he", "jw": "jv", "no": "nb", "sr-ME": "sr", "hr": "sh", "bs": "sh", "sr": "sh", "ms": "id",
+         "in": "id", "tl": "fil"}
+"""Codes that mean the same language, or languages that a short text does not tell apart."""
+
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+", re.DOTALL)
+
+
+def is_in_another_language(row: RowView, settings: recipe.Filter) -> str | None:
+    """CLD2 is sure of the text's languages, and the row's declared language is none of the (at most three) that it finds.
+
+    A translation exercise therefore passes in either of its languages. Code blocks and addresses are left out.
+    """
+    declared = row.example.language
+    if len(row.folded) < FEWEST_BYTES:
+        return None
+    signs = SURE_SIGNS.get(declared)
+    if signs and all(sign in row.text for sign in signs):
+        return None
+    return language_complaint(row.text, declared)
+
+
+def language_complaint(text: str, declared: str) -> str | None:
+    import pycld2
+
+    text = _CODE.sub(" ", text[:MOST_CHARACTERS]) if "`" in text or "http" in text else text[:MOST_CHARACTERS]
+    if len(text.encode("utf-8", "surrogatepass")) < FEWEST_BYTES:
+        return None
+    try:
+        reliable, _, found = pycld2.detect(_printable(text))
+    except pycld2.error:
+        return None  # CLD2 takes no text that has bytes which are not UTF-8; that is another rule's business
+    codes = [(code, percent) for _, code, percent, _ in found if code != "un"]
+    if not reliable or not codes or _main(declared) in {_main(code) for code, _ in codes}:
+        return None
+    return f"declared {declared}, looks like {', '.join(f'{code} ({percent} %)' for code, percent in codes)}"
+
+
+def _printable(text: str) -> str:
+    """Control characters and lone surrogates, which CLD2 refuses, as spaces."""
+    return "".join([c if c.isprintable() else " " for c in text])
+
+
+def _main(code: str) -> str:
+    code = _SAME.get(code, code)
+    return _SAME.get(code.split("-")[0], code.split("-")[0])

@@ -1,0 +1,29 @@
+"""Answers that were cut off."""
+
+from __future__ import annotations
+
+import re
+
+from posttrain import recipe
+from posttrain.filters.view import RowView
+
+SHORTEST = 200
+"""Characters. A shorter answer was hardly cut by a limit on length; many such end without a full stop."""
+
+_OPEN_END = re.compile(r"(?:[,;:(\[{\-–—/&]"
+                       r"|\b(?:the|a|an|and|or|but|of|to|in|on|for|with|by|from|at|as|is|are|that|which|if|because)"
+                       r"|\b(?:그리고|또는|하지만|그러나|및|때문에|위해|통해))\Z", re.IGNORECASE)
+
+
+def is_truncated(row: RowView, settings: recipe.Filter) -> str | None:
+    """The last answer (of a pair: the chosen one) of at least 200 characters has an open code block, or ends on a comma, an
+    opening bracket, a dash, or a word after which a sentence goes on ("the", "and", "그리고").
+    """
+    side = row.sides()[0] if row.sides() else ()
+    answer = (side[-1].content or "").rstrip() if side and side[-1].role == "assistant" else ""
+    if len(answer) < SHORTEST:
+        return None
+    if answer.count("```") % 2:
+        return "a code block is not closed"
+    found = _OPEN_END.search(answer[-20:])
+    return f"the answer ends {answer[-40:]!r}" if found else None
