@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.cli import RUN_COMMANDS, STAGE_COMMANDS
+from posttrain.cli import DATA_COMMANDS, RUN_COMMANDS, STAGE_COMMANDS
 from posttrain.convert import FAMILIES
 from posttrain.recipe import STAGES, Filter, recipe_names
 from posttrain.schema import Message, SFTExample, UnreadableRow
@@ -53,7 +53,7 @@ def test_the_readme_states_the_number_of_source_families(project: Path) -> None:
 def test_every_command_that_a_page_shows_exists(project: Path) -> None:
     text = "".join(read(project, name) for name in ("README.md", "docs/extending.md"))
     shown = set(re.findall(r"python -m posttrain ([a-z][\w-]*)", text))
-    assert shown and shown <= {*STAGE_COMMANDS, *RUN_COMMANDS}
+    assert shown and shown <= {*STAGE_COMMANDS, *DATA_COMMANDS, *RUN_COMMANDS}
 
 
 def test_every_make_target_that_the_readme_shows_exists(project: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from posttrain.cli import data, model, options, runs, verify
+from posttrain.cli import compare, data, model, options, runs, verify
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
@@ -22,6 +22,9 @@ STAGE_COMMANDS = {
     "evaluate": model.evaluate, "gate": model.gate, "release": model.release, "verify": verify.verify,
 }
 RUN_COMMANDS = {"run": runs.run, "runs": runs.runs, "show": runs.show, "report": runs.report, "lineage": runs.lineage}
+DATA_COMMANDS = {
+    "compare": compare.compare,
+}
 MANY = ("--in", "--train", "--rows", "--focus")
 """Options that take several values: `--train A B` is `--train A --train B`."""
 
@@ -31,6 +34,8 @@ app = typer.Typer(
 )
 for name, command in STAGE_COMMANDS.items():
     app.command(name, rich_help_panel=options.STAGE_PANEL)(command)
+for name, command in DATA_COMMANDS.items():
+    app.command(name, rich_help_panel=options.DATA_PANEL)(command)
 for name, command in RUN_COMMANDS.items():
     app.command(name, rich_help_panel=options.RUN_PANEL)(command)
 

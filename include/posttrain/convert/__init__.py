@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from posttrain.convert.draft import Converter, Draft, convert_rows, row_by_row
 from posttrain.convert.family import Family
+from posttrain.convert.mixture_families import MIXTURE_FAMILIES
 from posttrain.convert.preference_families import PREFERENCE_FAMILIES
 from posttrain.convert.rlvr_families import RLVR_FAMILIES
 from posttrain.convert.sft_families import SFT_FAMILIES
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILIES", "Converter", "Draft", "Family", "convert_source", "converter_module"]
 
-FAMILIES: dict[str, Family] = SFT_FAMILIES | PREFERENCE_FAMILIES | RLVR_FAMILIES
+FAMILIES: dict[str, Family] = SFT_FAMILIES | PREFERENCE_FAMILIES | RLVR_FAMILIES | MIXTURE_FAMILIES
 """Source family → how its rows are read, and where they come from."""
 
 

@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An example without provenance. Fields that stay None take the source's value: category, skill, language.
+    """An example without provenance. Fields that stay None take the source's value: category, skill, language,
+    license.
 
     `raw_id` asks for the raw row's own id; `note` reports something odd about a row that is kept.
     """
@@ -56,6 +57,7 @@ class Draft:
     category: str | None = None
     skill: str | None = None
     language: str | None = None
+    license: str | None = None
     persona: str | None = None
     raw_id: str | None = None
     tags: tuple[str, ...] = ()
@@ -196,7 +198,7 @@ def _example(draft: Draft, id: str, raw_file: str, raw_row: int, published: str 
     category = draft.category or spec.category
     shared: dict[str, Any] = {
         "id": id, "source": spec.name, "category": category, "skill": draft.skill or spec.skill or category,
-        "language": draft.language or spec.language or _language(draft), "license": spec.license,
+        "language": draft.language or spec.language or _language(draft), "license": draft.license or spec.license,
         "persona": draft.persona, "raw_file": raw_file, "raw_row": raw_row, "published_source": published, "tags": draft.tags,
     }
     if draft.kind == "sft":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from posttrain.convert.draft import Converter, Draft, Join, RawRow, Refused, Sample
+from posttrain.licence_terms import terms_of
 from posttrain.schema import Kind
 from posttrain.section import Section
 
@@ -40,6 +41,18 @@ class Family:
     sample: Callable[..., Iterator[RawRow | Refused]] | None = None
     """From the raw rows and `options=` to the rows that are taken; the others come out with the reason."""
     options: type[Section] | None = None
+    tested_on: tuple[str, ...] = ()
+    """Real files, under the folder of test data, that the tests convert; without one, rows written by hand in this schema."""
+
+    @property
+    def commercial_use(self) -> str:
+        """Whether the publisher allows commercial use; of a layout, that it is the source's to say."""
+        if self.license is None:
+            return "the source says"
+        terms = terms_of(self.license)
+        if self.non_commercial or "non_commercial" in terms:
+            return "no"
+        return "unclear" if "unstated" in terms else "yes, share-alike" if "share_alike" in terms else "yes"
 
     def bind(self, options: Mapping[str, Any]) -> tuple[Converter, Sample | None]:
         """The converter and the sample with a source's options, checked once. Raises ValueError for unknown or wrong ones."""

@@ -23,21 +23,27 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
                  "rejected_rating/rejected-rating/score_rejected/rejected_score"),
         layout="A pair: a prompt with two answers, or two whole conversations that differ in their last turn; its own ratings "
                "must not be equal, nor say the opposite.",
+        tested_on=("train/hiyouga__LLaMA-Factory/dpo_en_demo.4of5.json.gz",
+                   "train/allenai__open-instruct/preference_sample.jsonl.gz",
+                   "train/allenai__noncompliance/coconot_pref.4of5.jsonl.gz"),
     ),
     "kto": Family(
         convert=convert_kto, kinds=("preference",), columns=("messages/conversations/prompt, completion", "label", "system"),
         layout="One answer with a label, true or false.",
+        tested_on=("train/hiyouga__LLaMA-Factory/kto_en_demo.json.gz",),
     ),
     "hh_rlhf": Family(
         convert=convert_hh_rlhf, kinds=("preference",), columns=("chosen", "rejected"),
         layout="Two transcripts (`Human:`, `Assistant:`) that differ in their last answer.",
         origin="anthropics/hh-rlhf", license="MIT", hub="Anthropic/hh-rlhf",
+        tested_on=("train/anthropics__hh-rlhf/test.4of5.jsonl.gz",),
     ),
     "hh_rlhf_translated": Family(
         convert=convert_hh_rlhf_translated, kinds=("preference",), columns=("chosen", "rejected/거부됨/거부/거절"),
         layout="HH-RLHF in machine translation: translated names of key and speakers are read, the chosen side's earlier turns "
                "stand for both.",
         origin="sionic-ai/Data_Ko_hh-rlhf, after anthropics/hh-rlhf", license="none stated",
+        tested_on=("train/sionic-ai__Data_Ko_hh-rlhf/*.txt.gz",),
     ),
     "hh_red_team": Family(
         convert=convert_hh_red_team, kinds=("preference",), options=RedTeamOptions,
@@ -82,10 +88,12 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         columns=("instruction", "input", "response1", "response2", "annotator1", "annotator2", "annotator3", "cmp_key"),
         layout="Two models' answers and three votes; chosen is what two of three prefer.",
         origin="WeOpenML/PandaLM", license="Apache-2.0",
+        tested_on=("train/WeOpenML__PandaLM/testset-v1.json.gz",),
     ),
     "oasst_ranked": Family(
         convert=convert_oasst_ranked, kinds=("preference",), columns=("instruction", "input", "history", "output"),
         layout="Answers in ranked order: the best one over the worst one.",
         origin="hiyouga/LLaMA-Factory, after OpenAssistant/oasst1", license="Apache-2.0",
+        tested_on=("train/hiyouga__LLaMA-Factory/oaast_rm_zh.json.gz",),
     ),
 }

@@ -13,6 +13,7 @@ RLVR_FAMILIES: dict[str, Family] = {
         convert=convert_gsm8k, kinds=("sft", "rlvr"), columns=("question", "answer", "skill"),
         layout="The worked answer as a conversation, and the question with the number after `####`.",
         origin="openai/grade-school-math", license="MIT", hub="openai/gsm8k", config="main",
+        tested_on=("train/openai__grade-school-math/train.jsonl.gz",),
     ),
     "math": Family(
         convert=convert_math, kinds=("sft", "rlvr"),
@@ -20,14 +21,14 @@ RLVR_FAMILIES: dict[str, Family] = {
                  "type/subject", "level"),
         layout="The solution as a conversation where there is one, and the problem with the answer, or what the last box "
                "holds; the subject becomes the skill, the level a tag.",
-        origin="hendrycks/math", license="MIT",
+        origin="hendrycks/math", license="MIT", tested_on=("train/GAIR-NLP__LIMR/math.8k.4of5.json.gz",),
     ),
     "rlvr": Family(
         convert=convert_rlvr, kinds=("rlvr",),
         columns=("messages", "ground_truth", "dataset/verifier", "system", "type/subject", "level", "constraint_type"),
         layout="A prompt with its ground truth; `dataset` names the verifier: gsm8k, math, ifeval or code.",
         origin="allenai/RLVR-GSM-MATH-IF-Mixed-Constraints", license="ODC-BY-1.0",
-        hub="allenai/RLVR-GSM-MATH-IF-Mixed-Constraints",
+        hub="allenai/RLVR-GSM-MATH-IF-Mixed-Constraints", tested_on=("train/allenai__open-instruct/rlvr_sample.jsonl.gz",),
     ),
     "ifeval_rows": Family(
         convert=convert_ifeval_rows, kinds=("rlvr",),
@@ -39,5 +40,6 @@ RLVR_FAMILIES: dict[str, Family] = {
         columns=("question/prompt/instruction/text", "test_cases/test_list/tests"),
         layout="A programming task with assert statements, which the `code` verifier runs.",
         origin="TIGER-Lab/AceCode-87K", license="MIT", hub="TIGER-Lab/AceCode-87K",
+        tested_on=("train/allenai__open-instruct/acecode_sample.jsonl",),
     ),
 }

@@ -1,0 +1,42 @@
+"""The mixtures that Tülu 3 publishes, as families: one line a mixture. Their rows have the layout of another family."""
+
+from __future__ import annotations
+
+from posttrain.convert.family import Family
+from posttrain.convert.rlvr import convert_rlvr
+from posttrain.convert.tulu3_mixtures import convert_tulu3_preference_mixture, convert_tulu3_sft_mixture
+
+_TULU = "train/allenai__open-instruct"
+
+
+def _preference(size: str) -> Family:
+    hub = f"allenai/llama-3.1-tulu-3-{size}-preference-mixture"
+    return Family(
+        convert=convert_tulu3_preference_mixture, kinds=("preference",), columns=("id", "prompt", "chosen", "rejected", "source"),
+        layout=f"The {size.upper()} preference mixture as published; id and source of every row are kept.",
+        origin=hub, license="ODC-BY-1.0", hub=hub, tested_on=(f"{_TULU}/preference_sample.jsonl.gz",) if size == "8b" else (),
+    )
+
+
+def _rlvr(hub: str, what: str) -> Family:
+    return Family(
+        convert=convert_rlvr, kinds=("rlvr",), columns=("messages", "ground_truth", "dataset", "constraint_type"), layout=what,
+        origin=hub, license="ODC-BY-1.0", hub=hub,
+    )
+
+
+MIXTURE_FAMILIES: dict[str, Family] = {
+    "tulu3_sft_mixture": Family(
+        convert=convert_tulu3_sft_mixture, columns=("id", "messages", "source"),
+        layout="The SFT mixture as published; id and source are kept, category and licence are those of the row's part.",
+        origin="allenai/tulu-3-sft-mixture", license="ODC-BY-1.0; its parts keep their own terms",
+        hub="allenai/tulu-3-sft-mixture", tested_on=(f"{_TULU}/sft_sample.jsonl.gz",),
+    ),
+    "tulu3_preference_8b": _preference("8b"),
+    "tulu3_preference_70b": _preference("70b"),
+    "tulu3_preference_405b": _preference("405b"),
+    "rlvr_gsm": _rlvr("allenai/RLVR-GSM", "GSM8K with worked examples before the question. Of its 8,792 rows 1,319 are the test "
+                                          "split's, which are refused by hash."),
+    "rlvr_math": _rlvr("allenai/RLVR-MATH", "MATH's training problems with worked examples before the question."),
+    "rlvr_ifeval": _rlvr("allenai/RLVR-IFeval", "Prompts with one checkable constraint each."),
+}
