@@ -12,7 +12,7 @@ OPENING = 300
 
 _SORRY = r"(?:i['’]?m |i am )?(?:very |really |so |truly )?sorry[,.!]?(?: but)?,? "
 _CANNOT = r"(?: can['’]?t| cannot| can not|(?: am|['’]m) (?:unable|not able) to| won['’]?t| will not| must decline to)"
-_DO = r"(?:help|assist|provide|do (?:that|this)|comply|fulfil|answer|create|write|generate|support|engage|discuss|offer|share|give)"
+_DO = r"(?:help|assist|provide|do (?:that|this)|comply|fulfil|answer|create|write|generate|support|engage|discuss|offer|give)"
 REFUSAL = re.compile(
     rf"\A\W*(?:unfortunately,? |{_SORRY}|as an? [\w ]{{1,40}}, )?i{_CANNOT} {_DO}"
     rf"|\A\W*{_SORRY}(?:this|that|it) (?:is|would be) (?:not appropriate|inappropriate|illegal|unethical)"
