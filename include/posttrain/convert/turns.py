@@ -34,10 +34,36 @@ def turns_of(value: Any, field: str) -> tuple[Message, ...]:
 
 def conversation_of(row: dict[str, Any], *fields: str) -> tuple[Message, ...]:
     """The checked conversation under the first field that the row has, after the row's `system` text if it has one."""
-    field = next((name for name in fields if row.get(name) is not None), fields[0])
-    messages = with_system(turns_of(row.get(field), field), row)
+    messages = _unchecked(row, fields)
     check_turns(messages)
     return messages
+
+
+def answered_conversation_of(row: dict[str, Any], *fields: str) -> tuple[tuple[Message, ...], str | None]:
+    """As `conversation_of`, without a question at the end that nobody answered; and the note that says so."""
+    messages, note = without_open_question(_unchecked(row, fields))
+    check_turns(messages)
+    return messages, note
+
+
+def without_open_question(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], str | None]:
+    """The turns up to the last answer. A conversation that has no answer at all is left as it is."""
+    if len(messages) > 2 and messages[-1].role == "user" and messages[-2].role == "assistant":
+        return messages[:-1], f"the last question has no answer and was left out: {messages[-1].content[:80]!r}"
+    return messages, None
+
+
+def differing_prompt(prompt: str | None, messages: tuple[Message, ...]) -> str | None:
+    """A note where the text of a row's `prompt` column is not its first user turn, which is what is learnt."""
+    first = next(m.content for m in messages if m.role == "user")
+    if prompt is None or prompt.strip() == first.strip():
+        return None
+    return f"prompt is not the first user message: {prompt[:80]!r} and {first[:80]!r}"
+
+
+def _unchecked(row: dict[str, Any], fields: tuple[str, ...]) -> tuple[Message, ...]:
+    field = next((name for name in fields if row.get(name) is not None), fields[0])
+    return with_system(turns_of(row.get(field), field), row)
 
 
 def with_system(messages: tuple[Message, ...], row: dict[str, Any]) -> tuple[Message, ...]:
