@@ -77,7 +77,7 @@ def test_the_small_recipe_is_one(tmp_path):
         ("path: questions", "pth: questions", "pth", "sources.0.load.pth", "did you mean 'path'? allowed: kind, path"),
         ("kind: tiny", "kind: tiny, layer: 2", "kind: tiny", "model.layer", "did you mean 'layers'?"),
         ("model:", "modle: {}\nmodel:", "modle", "modle", "did you mean 'model'? allowed: decontaminate, description, dpo,"),
-        ("proportion: 1.0", "fraction: 1.0", "fraction", "mix.sft.0.fraction", "allowed: cite, count, proportion, source"),
+        ("proportion: 1.0", "fraction: 1.0", "fraction", "mix.sft.0.fraction", "allowed: at_most, cite, count, pool, prompts, proportion, source"),
     ],
 )
 def test_an_unknown_key_is_refused_with_line_key_path_and_what_is_allowed(tmp_path, found, wrong, line, keys, said):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -134,6 +135,19 @@ class Select(Section):
     clusters: int = Field(default=50, gt=1, description="groups of prompts, where diversity is by clusters")
 
 
+class RepetitionLimits(Section):
+    """How much of an answer may be repeats. Shares from MassiveText (Rae et al. 2021, arXiv 2112.11446, table A1), of which
+    those of n-grams count characters there and words here.
+    """
+
+    compressed: float = Field(default=0.5, ge=0, le=1, description="only an answer that LZ4 shrinks to this share is judged")
+    lines: float = Field(default=0.30, ge=0, le=1, description="share of lines that stand further up already")
+    bigram: float = Field(default=0.20, ge=0, le=1, description="share of the words that the most frequent two words take")
+    trigram: float = Field(default=0.18, ge=0, le=1)
+    fourgram: float = Field(default=0.16, ge=0, le=1)
+    fewest_words: int = Field(default=30, ge=4, description="n-grams of shorter answers are not judged")
+
+
 class Filter(Section):
     """Rules of the filter stage, in the order keyword → empty → turns → quality, then exact duplicates, then the selection.
 
@@ -154,6 +168,7 @@ class Filter(Section):
         default=None, description="a tokenizer.json (or .json.gz), relative to the data root; unset, four bytes are a token")
     one_word_answers: Action = "report"
     repetition: Action = "report"
+    repetition_limits: RepetitionLimits = RepetitionLimits()
     language: Action = "report"
     model_phrases: Action = "report"
     refusals: Action = "report"
@@ -580,6 +595,97 @@ def load_recipe(name_or_path: str, overrides: dict[str, Any] | None = None) -> R
         path = RECIPE_FOLDER / f"{name_or_path}.yaml"
     if not path.is_file():
         raise RecipeError(f"no recipe {name_or_path!r}; {_allowed(name_or_path, recipe_names())}, or the path of a .yaml file")
+    layers, merged = _read_layers(path)
+    return _checked(_merge(merged, overrides or {}), layers, replaced=set(overrides or {}))
+
+
+def check_recipe(value: dict[str, Any], where: str, text: str = "") -> Recipe:
+    """Validate a recipe that is already a mapping. Raises RecipeError naming every wrong key at once."""
+    return _checked(value, [_Layer(where, text, value)])
+
+
+def _checked(value: dict[str, Any], layers: list[_Layer], replaced: Collection[str] = ()) -> Recipe:
+    """`replaced`: lists that the overrides gave whole, so that none of their items stands in a file."""
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as error:
+        found = error.errors()
+        inner = {item["loc"][: len(item["loc"]) - n] for item in found for n in range(1, len(item["loc"]))}
+        # A list with a wrong item counts as too short as well, which is not what is wrong with it.
+        lines = [_complaint(item, layers, value, replaced) for item in found
+                 if not (item["type"] == "too_short" and item["loc"] in inner)]
+        raise RecipeError("\n".join(lines)) from error
+
+
+# ---------------------------------------------------------------- one recipe on top of another
+
+
+class Extends(Section):
+    """A recipe that is another one with changes. Sections are merged key by key, other lists are given whole; a source or
+    an eval stands for the one of its name, or comes after the others."""
+
+    recipe: str = Field(description="a name, or the path of a .yaml file beside this one")
+    without_sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One file of a recipe: the text says in which line a wrong key stands."""
+
+    where: str
+    text: str
+    value: dict[str, Any]
+
+
+_BY_NAME = ("sources", "evals")
+
+
+def _read_layers(path: Path, above: tuple[Path, ...] = ()) -> tuple[list[_Layer], dict[str, Any]]:
+    """The files that a recipe is made of, the one that all others extend first, and what they say together."""
+    layer = _read_file(path)
+    if "extends" not in layer.value:
+        return [layer], layer.value
+    try:
+        extends = Extends.model_validate(layer.value["extends"])
+    except ValidationError as error:
+        lines = [_complaint(item | {"loc": ("extends", *item["loc"])}, [layer], layer.value) for item in error.errors()]
+        raise RecipeError("\n".join(lines)) from error
+    line = f"{path}:{_find(layer.text, ['extends', 'recipe'])[1]}: extends.recipe: "
+    by_path = extends.recipe.endswith((".yaml", ".yml"))
+    base = path.parent / extends.recipe if by_path else RECIPE_FOLDER / f"{extends.recipe}.yaml"
+    if not base.is_file():
+        raise RecipeError(f"{line}no recipe {extends.recipe!r}; {_allowed(extends.recipe, recipe_names())}, or a .yaml file")
+    if base.resolve() in {p.resolve() for p in (*above, path)}:
+        raise RecipeError(f"{line}{extends.recipe!r} extends this recipe itself")
+    layers, merged = _read_layers(base, (*above, path))
+    names = [_name(source) for source in merged.get("sources") or ()]
+    for n, name in enumerate(extends.without_sources):
+        if name not in names:
+            where = f"{path}:{_find(layer.text, ['extends', 'without_sources', n])[1]}: extends.without_sources.{n}"
+            raise RecipeError(f"{where}: {extends.recipe} has no source {name!r}; {_allowed(name, filter(None, names))}")
+    own = {key: value for key, value in layer.value.items() if key != "extends"}
+    for key in _BY_NAME:
+        kept = [item for item in merged.get(key) or () if not (key == "sources" and _name(item) in extends.without_sources)]
+        if isinstance(own.get(key), list):
+            own[key] = _named_over(kept, own[key])
+        elif key in merged and key not in own:
+            own[key] = kept
+    return [*layers, layer], _merge(merged, own)
+
+
+def _named_over(base: list[Any], changes: list[Any]) -> list[Any]:
+    """The items of `base`, each replaced by the change of its name; then the changes that are new."""
+    changed = {name: item for item in changes if (name := _name(item))}
+    known = {name for item in base if (name := _name(item))}
+    return [changed.get(_name(item) or "", item) for item in base] + [item for item in changes if _name(item) not in known]
+
+
+def _name(item: Any) -> str | None:
+    name = item.get("name") if isinstance(item, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _read_file(path: Path) -> _Layer:
     text = path.read_text(encoding="utf-8")
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
@@ -589,19 +695,7 @@ def load_recipe(name_or_path: str, overrides: dict[str, Any] | None = None) -> R
         raise RecipeError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(value, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys, not {type(value).__name__}")
-    return check_recipe(_merge(value, overrides or {}), str(path), text)
-
-
-def check_recipe(value: dict[str, Any], where: str, text: str = "") -> Recipe:
-    """Validate a recipe that is already a mapping. Raises RecipeError naming every wrong key at once."""
-    try:
-        return Recipe.model_validate(value)
-    except ValidationError as error:
-        found = error.errors()
-        inner = {item["loc"][: len(item["loc"]) - n] for item in found for n in range(1, len(item["loc"]))}
-        # A list with a wrong item counts as too short as well, which is not what is wrong with it.
-        lines = [_complaint(item, where, text) for item in found if not (item["type"] == "too_short" and item["loc"] in inner)]
-        raise RecipeError("\n".join(lines)) from error
+    return _Layer(str(path), text, value)
 
 
 def data_root() -> Path:
@@ -632,20 +726,36 @@ def _merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in overrides.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        # Of another kind, a section is another section: a file's path has no place beside a Hub id.
+        same_kind = both and value.get("kind", merged[key].get("kind")) == merged[key].get("kind")
+        merged[key] = _merge(merged[key], value) if same_kind else value
     return merged
 
 
-def _complaint(item: Any, where: str, text: str) -> str:
+def _complaint(item: Any, layers: list[_Layer], merged: dict[str, Any], replaced: Collection[str] = ()) -> str:
     location = item.get("ctx", {}).get("path") or item["loc"]
     # pydantic puts the tag of a chosen kind into the path; the file has no such key.
     path = [part for n, part in enumerate(location) if not (n and location[n - 1] in _KINDED and part in _KINDS)]
     keys = ".".join(str(part) for part in path)
-    line = _line_of(text, path)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = f"unknown key; {_allowed(str(path[-1]), _fields_at(list(location[:-1])))}"
-    return f"{where}{f':{line}' if line else ''}: {keys + ': ' if keys else ''}{message}"
+    return f"{_place(path, layers, merged, replaced)}: {keys + ': ' if keys else ''}{message}"
+
+
+def _place(path: list[Any], layers: list[_Layer], merged: dict[str, Any], replaced: Collection[str]) -> str:
+    """FILE:LINE of the file in which most of the key path stands; of two alike, the one that extends the other."""
+    best, place = -1, layers[-1].where
+    for layer in layers:
+        own = path
+        if len(layers) > 1 and len(path) > 1 and path[0] in _BY_NAME and path[0] not in replaced:
+            item = merged[path[0]][path[1]]
+            at = next((n for n, mine in enumerate(layer.value.get(path[0]) or ()) if mine is item), None)
+            own = [path[0], at, *path[2:]] if at is not None else path[:1]
+        depth, line = _find(layer.text, own)
+        if depth >= best:
+            best, place = depth, f"{layer.where}:{line}" if line else layer.where
+    return place
 
 
 _KINDED, _KINDS = ("load", "model", "tokenizer"), ("hub", "file", "procedural", "tiny", "own")
@@ -660,8 +770,10 @@ def _fields_at(location: list[Any]) -> list[str]:
         if n and location[n - 1] in _KINDED:
             models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
             continue
+        # A part that is no field is a key of the user's in a mapping: `mix.temperature.sft`.
         models = [leaf for model in models if part in model.model_fields
-                  for leaf in _leaves(model.model_fields[part].annotation) if hasattr(leaf, "model_fields")]
+                  for leaf in _leaves(model.model_fields[part].annotation) if hasattr(leaf, "model_fields")] or [
+                      model for model in models if part not in model.model_fields]
     return sorted({name for model in models for name in model.model_fields})
 
 
@@ -670,11 +782,11 @@ def _leaves(annotation: Any) -> list[Any]:
     return [leaf for a in arguments for leaf in _leaves(a)] if arguments else [annotation]
 
 
-def _line_of(text: str, path: list[Any]) -> int | None:
-    """The 1-based line of the deepest key of `path` that stands in the YAML text."""
+def _find(text: str, path: list[Any]) -> tuple[int, int | None]:
+    """How many parts of the key path stand in the YAML text, and the 1-based line of the last one that does."""
     if not text:
-        return None
-    node, line = yaml.compose(text, Loader=yaml.SafeLoader), None
+        return 0, None
+    node, depth, line = yaml.compose(text, Loader=yaml.SafeLoader), 0, None
     for part in path:
         if isinstance(node, yaml.MappingNode):
             pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
@@ -686,7 +798,8 @@ def _line_of(text: str, path: list[Any]) -> int | None:
             line = node.start_mark.line + 1
         else:
             break
-    return line
+        depth += 1
+    return depth, line
 
 
 def _allowed(wrong: str, allowed: Any) -> str:
