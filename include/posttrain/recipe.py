@@ -17,8 +17,8 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from pydantic_core import PydanticCustomError
 
 from posttrain.schema import CATEGORIES
-from posttrain.tokenize.templates import OWN, TEMPLATES
 from posttrain.section import Section
+from posttrain.tokenize.templates import OWN, TEMPLATES
 
 RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
 EVAL_FOLDER = Path(__file__).parents[1] / "evals"
@@ -526,7 +526,8 @@ class Recipe(Section):
                 if name not in known:
                     raise _wrong(path, f"source {name!r} is not defined; {_allowed(name, known)}")
         if self.tokenize.template == OWN and self.model.kind == "tiny" and self.tokenize.tokenizer.kind == "own":
-            raise _wrong(("tokenize", "template"), f"a tokenizer that is trained on the mixture has no template; {_allowed('', TEMPLATES)}")
+            message = f"a tokenizer that is trained on the mixture has no template; {_allowed('', TEMPLATES)}"
+            raise _wrong(("tokenize", "template"), message)
         tasks = {path.parent.name for path in EVAL_FOLDER.glob("*/task.yaml")}
         for n, item in enumerate(self.evals):
             if item.task and item.task not in tasks:

@@ -3,8 +3,9 @@
 import pytest
 
 from posttrain.recipe import TinyModel
-from posttrain.train.base import make_tiny, train_tokenizer
-from posttrain.train.chat_template import TULU_CHAT_TEMPLATE
+from posttrain.tokenize.templates import TEMPLATES
+from posttrain.tokenize.tiny import train_tokenizer
+from posttrain.train.base import make_tiny
 
 CONVERSATION = [
     {"role": "user", "content": "2 apples and 3 apples?"},
@@ -21,7 +22,7 @@ def tokenizer():
 
 def test_template_renders_as_tulu_3(tokenizer):
     text = tokenizer.apply_chat_template(CONVERSATION[:2], tokenize=False)
-    assert text == "<|user|>\n2 apples and 3 apples?\n<|assistant|>\n5 apples<|end_of_text|>\n"
+    assert text == "<|user|>\n2 apples and 3 apples?\n<|assistant|>\n5 apples<|end_of_text|>"
     prompt = tokenizer.apply_chat_template(CONVERSATION[:1], tokenize=False, add_generation_prompt=True)
     assert text.startswith(prompt), "what is trained on begins with what is generated from"
 
@@ -33,7 +34,7 @@ def test_mask_covers_assistant_turns_and_their_end_token_only(tokenizer):
 
 
 def test_template_has_no_field_that_is_not_role_or_content():
-    assert "{% generation %}" in TULU_CHAT_TEMPLATE and "tools" not in TULU_CHAT_TEMPLATE
+    assert "{% generation %}" in TEMPLATES["tulu"].jinja and "tools" not in TEMPLATES["tulu"].jinja
 
 
 def test_tiny_model_has_the_size_of_its_configuration(tokenizer):
