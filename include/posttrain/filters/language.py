@@ -9,11 +9,11 @@ from posttrain.filters.view import RowView
 
 FEWEST_BYTES = 200
 """Shorter conversations are not judged: CLD2 was made for pages of 200 bytes and more."""
-MOST_CHARACTERS = 2_000
+MOST_CHARACTERS = 1_000
 """So many characters from the beginning are judged, which is enough and bounds the time."""
 
-SURE_SIGNS: dict[str, tuple[str, ...]] = {"en": (" the ", " of "), "ko": ("니다", "는 ")}
-"""Language → strings which together show that some of the text is in it; such a row is not given to the model."""
+SURE_SIGNS = {"en": " the ", "ko": "니다"}
+"""Language → a string that shows that some of the text is in it; such a row is not given to the model."""
 
 _SAME = {"zh-Hant": "zh", "iw": "he", "jw": "jv", "no": "nb", "sr-ME": "sr", "hr": "sh", "bs": "sh", "sr": "sh", "ms": "id",
          "in": "id", "tl": "fil"}
@@ -30,8 +30,8 @@ def is_in_another_language(row: RowView, settings: recipe.Filter) -> str | None:
     declared = row.example.language
     if len(row.folded) < FEWEST_BYTES:
         return None
-    signs = SURE_SIGNS.get(declared)
-    if signs and all(sign in row.text for sign in signs):
+    sign = SURE_SIGNS.get(declared)
+    if sign and sign in row.text:
         return None
     return language_complaint(row.text, declared)
 
@@ -43,9 +43,9 @@ def language_complaint(text: str, declared: str) -> str | None:
     if len(text.encode("utf-8", "surrogatepass")) < FEWEST_BYTES:
         return None
     try:
+        reliable, _, found = pycld2.detect(text)
+    except (pycld2.error, UnicodeEncodeError):
         reliable, _, found = pycld2.detect(_printable(text))
-    except pycld2.error:
-        return None  # CLD2 takes no text that has bytes which are not UTF-8; that is another rule's business
     codes = [(code, percent) for _, code, percent, _ in found if code != "un"]
     if not reliable or not codes or _main(declared) in {_main(code) for code, _ in codes}:
         return None

@@ -9,16 +9,15 @@ from dataclasses import replace
 from typing import Literal
 
 from posttrain import recipe
-from posttrain.filters.view import RowView
+from posttrain.filters.view import RowView, fold
 from posttrain.schema import Example, Message, PreferencePair
 
 Kind = Literal["email", "phone", "resident_number"]
 MASKS: dict[str, str] = {"email": "[EMAIL]", "phone": "[PHONE]", "resident_number": "[RESIDENT_NUMBER]"}
 """What stands in the place of each kind after masking."""
 
-_EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+/-])[A-Za-z0-9_%+][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
-)
+_LOCAL_PART = re.compile(r"(?<![A-Za-z0-9._%+/-])[A-Za-z0-9_%+][A-Za-z0-9._%+-]{0,63}\Z")
+_DOMAIN = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])")
 _NOBODYS_DOMAIN = re.compile(
     r"@(?:[a-z0-9-]+\.)*(?:example\.(?:com|org|net|edu)|[a-z0-9-]+\.(?:example|test|invalid|localhost))\Z", re.IGNORECASE)
 """Reserved for documentation (RFC 2606): such an address is nobody's."""
@@ -26,32 +25,38 @@ _NOBODYS_DOMAIN = re.compile(
 _SEPARATORS = " .-\u2010\u2011\u2013"
 _S, _D = f"[{_SEPARATORS}]", f"[{_SEPARATORS[1:]}]"
 _AREA = "0(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50[0-9])"
-_PHONE = re.compile(
-    rf"(?<![\w.+/=-])(?:"
-    rf"\+\d{{1,3}}{_S}?(?:\(\d{{1,4}}\){_S}?)?\d{{1,4}}(?:{_S}?\d{{2,4}}){{1,4}}"  # international, E.164
-    rf"|(?:\(01[016789]\)|01[016789]){_S}?\d{{3,4}}{_S}?\d{{4}}"  # Korea, mobile
+_BEFORE, _AFTER = r"(?<![\w.+/=-])", rf"(?![\w/=]|{_D}\d|,\d)"
+_INTERNATIONAL = re.compile(
+    rf"\+(?<![\w.+/=-]\+)\d{{1,3}}{_S}?(?:\(\d{{1,4}}\){_S}?)?\d{{1,4}}(?:{_S}?\d{{2,4}}){{1,4}}{_AFTER}", re.ASCII,
+)
+_LOCAL = re.compile(
+    rf"{_BEFORE}(?:"
+    rf"01[016789](?P<s>{_S}?)\d{{3,4}}(?P=s)\d{{4}}|\(01[016789]\){_S}?\d{{3,4}}{_S}?\d{{4}}"  # Korea, mobile
     rf"|(?:\({_AREA}\){_S}?|{_AREA}{_D})\d{{3,4}}{_D}\d{{4}}"  # Korea, by area and over the internet
     rf"|(?:1{_D})?(?:\([2-9]\d\d\){_S}?|[2-9]\d\d{_D})[2-9]\d\d{_D}\d{{4}}"  # North America
-    rf")(?![\w/=]|{_D}\d|,\d)",
+    rf"){_AFTER}",
     re.ASCII,
 )
 _RESIDENT = re.compile(r"(?<![\w.])(\d\d)(\d\d)(\d\d)( ?[-\u2010\u2011\u2013] ?|)([1-8])(\d{6})(?!\w|\.\d)", re.ASCII)
 
+_LOCAL_MARKS = ("(000)", "0000000000", "000 000 0000", "000 0000 0000", *(f"000{s}0000" for s in _SEPARATORS[1:]))
 MARKS: dict[str, tuple[str, ...]] = {
     "email": ("@",),
-    "phone": ("+0", "(000)", "0000000000", *(f"000{s}0000" for s in _SEPARATORS)),
+    "phone": ("+0", *_LOCAL_MARKS),
     "resident_number": ("0000000000000", *(f"{left}{dash}{right}" for left in ("000000", "000000 ")
                                             for dash in "-\u2010\u2011\u2013" for right in ("0000000", " 0000000"))),
 }
 """Kind → substrings of the folded text of which one stands in every row that holds such a thing (all digits are 0)."""
 ALL_MARKS = tuple(mark for marks in MARKS.values() for mark in marks)
+_FOLDED_MARKS = {kind: [mark.encode() for mark in marks] for kind, marks in MARKS.items()}
 
 
 def holds_personal_data(row: RowView, settings: recipe.Filter) -> str | None:
     """The kinds that the recipe names, with how many of each; the values themselves are not repeated in the detail."""
+    kinds = tuple(kind for kind in settings.personal_data_kinds if any(mark in row.folded for mark in _FOLDED_MARKS[kind]))
     found: dict[str, int] = {}
     for message in row.messages:
-        for kind, _, _ in find(message.content or "", settings.personal_data_kinds):
+        for kind, _, _ in find(message.content or "", kinds):
             found[kind] = found.get(kind, 0) + 1
     return ", ".join(f"{n} × {kind}" for kind, n in found.items()) or None
 
@@ -92,18 +97,24 @@ def _mask_turns(messages: tuple[Message, ...], kinds: tuple[str, ...]) -> tuple[
 
 
 def _emails(text: str) -> Iterator[tuple[str, int, int]]:
-    if "@" in text:
-        for found in _EMAIL.finditer(text):
-            if not _NOBODYS_DOMAIN.search(found[0]) and not found[0].startswith("git@"):
-                yield "email", found.start(), found.end()
+    at = text.find("@")
+    while at >= 0:
+        local, domain = _LOCAL_PART.search(text, max(at - 65, 0), at), _DOMAIN.match(text, at + 1)
+        if local and domain and not _NOBODYS_DOMAIN.search("@" + domain[0]) and local[0] != "git":
+            yield "email", local.start(), domain.end()
+        at = text.find("@", at + 1)
 
 
 def _phones(text: str) -> Iterator[tuple[str, int, int]]:
     """Korean and North American numbers, and any international one of 8 to 15 digits (E.164). 555 is fiction's exchange."""
-    for found in _PHONE.finditer(text):
-        digits = re.sub(r"\D", "", found[0])
-        if 8 <= len(digits) <= 15 and not re.search(r"555\D?\d{4}\Z", found[0]):
-            yield "phone", found.start(), found.end()
+    folded = fold(text)
+    patterns = [pattern for marks, pattern in ((("+0",), _INTERNATIONAL), (_LOCAL_MARKS, _LOCAL))
+                if any(mark.encode() in folded for mark in marks)]
+    for pattern in patterns:
+        for found in pattern.finditer(text):
+            digits = sum(c.isdigit() for c in found[0])
+            if 8 <= digits <= 15 and not re.search(r"555\D?\d{4}\Z", found[0]):
+                yield "phone", found.start(), found.end()
 
 
 def _resident_numbers(text: str) -> Iterator[tuple[str, int, int]]:

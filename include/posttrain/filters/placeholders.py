@@ -24,17 +24,23 @@ def has_placeholder(row: RowView, settings: recipe.Filter) -> str | None:
     return None if any(sign in text for sign in _CODE) else f"the placeholder {found[0]!r}"
 
 
+_BEGINNINGS = ("as", "being", "i am", "i'm", "i’m", "just")
+_MODELS = ("an ai", "an artificial intelligence", "a large", "a text-based ai", "an ai-based", "a language")
+_MODELS_KO = ("모델", "어시스턴트", "챗봇")
+_ENDINGS_KO = ("이기 때문에", "이므로", "이라서", "로서", "로써", "으로서", "입니다", "인 저")
+_I_KO = ("저는 ai", "나는 ai", "저는 인공지능", "나는 인공지능", "저는 인공 지능", "나는 인공 지능")
 MODEL_PHRASES = re.compile(
-    r"\b(?:as|being|i am|i'm|i’m) (?:just )?(?:an ai|an artificial intelligence|a large|a text-based ai|an ai-based|a language)"
-    r"(?: text-based)?(?: large)?(?: language)? (?:model|assistant|chatbot)\b"
+    rf"\b(?:{'|'.join(_BEGINNINGS)}) (?:{'|'.join(_MODELS)})(?: text-based)?(?: large)?(?: language)?"
+    r" (?:model|assistant|chatbot)\b"
     r"|\bas an ai,|\bas an ai (?:i |developed |created |trained )"
-    r"|(?:ai|인공지능|인공 지능|언어|대규모 언어) ?(?:언어 ?)?(?:모델|어시스턴트|챗봇)"
-    r"(?:이기 때문에|이므로|이라서|로서|로써|으로서|입니다|인 저)"
-    r"|(?:저는|나는) (?:ai|인공지능|인공 지능) ?(?:언어 ?모델|어시스턴트|비서|챗봇)?(?:이기 때문에|이므로|이라서|로서|라서)",
+    rf"|(?:ai|인공지능|인공 지능|언어) ?(?:언어 ?)?(?:{'|'.join(_MODELS_KO)})(?:{'|'.join(_ENDINGS_KO)})"
+    rf"|(?:{'|'.join(_I_KO)}) ?(?:언어 ?모델|어시스턴트|비서|챗봇)?(?:이기 때문에|이므로|이라서|로서|라서)",
     re.IGNORECASE | re.ASCII,
 )
-MODEL_MARKS = ("an ai", "a language", "an artificial", "a large", "a text-based", "an ai-based", "모델", "어시스턴트", "챗봇",
-               "인공지능", "인공 지능", "저는 ai", "나는 ai")
+MODEL_MARKS = (
+    *(f"{beginning} {model}" for beginning in _BEGINNINGS for model in _MODELS),
+    *(model + ending for model in _MODELS_KO for ending in _ENDINGS_KO), *_I_KO,
+)
 
 
 def speaks_as_a_model(row: RowView, settings: recipe.Filter) -> str | None:

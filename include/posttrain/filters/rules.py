@@ -49,7 +49,7 @@ RULES: tuple[FilterRule, ...] = (
     FilterRule("alternation", "roles_do_not_alternate", functools.partial(has_turn_problem, reason="roles_do_not_alternate")),
     FilterRule("too_simple", "too_simple", is_too_simple),
     FilterRule("special_tokens", "special_token", has_special_token, tokens.MARKS),
-    FilterRule("encoding", "broken_encoding", has_broken_encoding, (*encoding.MARKS, *encoding.SURROGATE_MARKS)),
+    FilterRule("encoding", "broken_encoding", has_broken_encoding, encoding.MARKS),
     FilterRule("placeholders", "template_placeholder", has_placeholder, placeholders.MARKS),
     FilterRule("min_tokens", "too_short", is_too_short),
     FilterRule("max_tokens", "too_long", is_too_long),

@@ -13,6 +13,8 @@ SHORTEST = 200
 _OPEN_END = re.compile(r"(?:[,;:(\[{\-–—/&]"
                        r"|\b(?:the|a|an|and|or|but|of|to|in|on|for|with|by|from|at|as|is|are|that|which|if|because)"
                        r"|\b(?:그리고|또는|하지만|그러나|및|때문에|위해|통해))\Z", re.IGNORECASE)
+_CLOSED = frozenset(".!?。！？…\"'”’)]}>`*|」』")
+"""Last characters that `_OPEN_END` cannot match: the usual case, told apart without a search."""
 
 
 def is_truncated(row: RowView, settings: recipe.Filter) -> str | None:
@@ -23,7 +25,9 @@ def is_truncated(row: RowView, settings: recipe.Filter) -> str | None:
     answer = (side[-1].content or "").rstrip() if side and side[-1].role == "assistant" else ""
     if len(answer) < SHORTEST:
         return None
-    if answer.count("```") % 2:
+    if "```" in answer and answer.count("```") % 2:
         return "a code block is not closed"
+    if answer[-1] in _CLOSED:
+        return None
     found = _OPEN_END.search(answer[-20:])
     return f"the answer ends {answer[-40:]!r}" if found else None

@@ -14,7 +14,7 @@ class RowView:
     turns joined by line breaks; `folded` the same as UTF-8 with ASCII letters in lower case and every digit a 0.
     """
 
-    __slots__ = ("answers", "example", "folded", "messages", "text")
+    __slots__ = ("answers", "example", "folded", "messages", "text", "turn_problem")
 
     def __init__(self, example: Example) -> None:
         self.example = example
@@ -24,6 +24,7 @@ class RowView:
         self.answers = [m.content for m in self.messages if m.role == "assistant" and m.content]
         self.text = "\n".join([m.content or "" for m in self.messages])
         self.folded = fold(self.text)
+        self.turn_problem: tuple[str, str] | None = None  # found by the first rule that asks
 
     def sides(self) -> tuple[tuple[Message, ...], ...]:
         """The conversation; of a pair, those of its two sides that are there."""
