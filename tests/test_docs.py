@@ -51,7 +51,7 @@ def test_the_readme_states_the_number_of_source_families(project: Path) -> None:
 
 
 def test_every_command_that_a_page_shows_exists(project: Path) -> None:
-    text = "".join(read(project, name) for name in ("README.md", "docs/extending.md"))
+    text = "".join(read(project, name) for name in ("README.md", "docs/extending.md", "docs/sources.md"))
     shown = set(re.findall(r"python -m posttrain ([a-z][\w-]*)", text))
     assert shown and shown <= {*STAGE_COMMANDS, *DATA_COMMANDS, *RUN_COMMANDS}
 

@@ -166,6 +166,7 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("wildchat", {"conversation": [USER, ANSWER], "language": 7}, "wrong_type", "language"),
     ("wildchat", {"conversation": [USER]}, "no_assistant_turn", "messages"),
     ("aya", {"inputs": "q", "targets": None, "language_code": "kor"}, "missing_field", "targets"),
+    ("sciriff", {"id": "1", "input": "q", "output": ["a"]}, "wrong_type", "output"),
     ("coconot", {"id": "1", "category": "c", "prompt": "q", "response": ""}, "no_assistant_turn", "response"),
     ("wildjailbreak", {"vanilla": "q", "adversarial": "", "completion": "a", "data_type": "benign"}, "wrong_type", "data_type"),
     (

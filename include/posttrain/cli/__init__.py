@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from posttrain.cli import compare, data, model, options, runs, verify
+from posttrain.cli import compare, data, doctor, model, options, runs, sources, tokenize, verify
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
@@ -23,10 +23,12 @@ STAGE_COMMANDS = {
 }
 RUN_COMMANDS = {"run": runs.run, "runs": runs.runs, "show": runs.show, "report": runs.report, "lineage": runs.lineage}
 DATA_COMMANDS = {
-    "compare": compare.compare,
+    "tokenize": tokenize.tokenize, "render": tokenize.render,
+    "sources": sources.sources,
+    "compare": compare.compare, "doctor": doctor.doctor,
 }
-MANY = ("--in", "--train", "--rows", "--focus")
-"""Options that take several values: `--train A B` is `--train A --train B`."""
+MANY = ("--in", "--train", "--focus")
+"""Options that take several values: `--train A B` is `--train A --train B`. In `synthesize`, `--rows` is one of them."""
 
 app = typer.Typer(
     name="posttrain", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -53,11 +55,12 @@ def settings(
 
 def spread_values(arguments: list[str]) -> list[str]:
     """Repeat an option of MANY before each value that follows it: `--in a b --out c` → `--in a --in b --out c`."""
+    many = (*MANY, "--rows") if "synthesize" in arguments else MANY
     spread: list[str] = []
     option, values = "", 0
     for argument in arguments:
         if argument.startswith("-"):
-            option, values = (argument if argument in MANY else ""), 0
+            option, values = (argument if argument in many else ""), 0
             spread.append(argument)
             continue
         if option and values:

@@ -103,7 +103,7 @@ def collect(
 
 
 def convert(
-    family: Annotated[str | None, typer.Option("--family", help=f"One of {', '.join(FAMILIES)}.", show_default=False)] = None,
+    family: Annotated[str | None, typer.Option("--family", help="`sources` lists them.", show_default=False)] = None,
     paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: License = UNSTATED, origin: Origin = None,
     category: Category = "general", run: options.RunId = None, as_json: options.AsJson = False,
 ) -> None:

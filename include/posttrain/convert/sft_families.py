@@ -25,6 +25,7 @@ from posttrain.convert.prompt_completion import COMPLETIONS, PROMPTS, convert_pa
 from posttrain.convert.pubmedqa import convert_pubmedqa
 from posttrain.convert.s1k import S1KOptions, convert_s1k
 from posttrain.convert.safety_labels import convert_safety_labels
+from posttrain.convert.sciriff import convert_sciriff
 from posttrain.convert.self_instruct import convert_self_instruct
 from posttrain.convert.sharegpt import ShareGptOptions, convert_sharegpt
 from posttrain.convert.squad import convert_squad
@@ -85,10 +86,12 @@ LAYOUTS: dict[str, Family] = {
         convert=convert_korean_qa,
         columns=("Q/question/질문/instruction/user", "A/answer/답변/response/output/assistant", "system"),
         layout="One Korean question, one answer, and a system text if there is one.",
+        tested_on=("train/songys__Chatbot_data/ChatbotData.4of5.csv.gz",),
     ),
     "squad": Family(
         convert=convert_squad, columns=("context", "question", "answers/answer/answer_start, answer_end/start, end"),
         layout="Passage and question; the answer span becomes the answer's text.",
+        tested_on=(f"{TYDIQA}/korean*",),
     ),
 }
 """Forms of rows that many publishers use."""
@@ -247,9 +250,10 @@ PUBLISHERS: dict[str, Family] = {
         tested_on=("train/t0_train/yizhongw__self-instruct/*",),
     ),
     "sciriff": Family(
-        convert=convert_messages, columns=("messages", "id"),
+        convert=convert_sciriff, columns=("messages/input, output", "id"),
         layout='A task on scientific papers; open-instruct takes `where: {dataset: "science*"}`.',
         origin="allenai/SciRIFF-train-mix", license="ODC-BY-1.0", hub="allenai/SciRIFF-train-mix",
+        tested_on=(f"{COLLABORATION}/sciriff.dev.json.gz",),
     ),
     "table_gpt": Family(
         convert=convert_prompt_completion, columns=("prompt", "completion"),
