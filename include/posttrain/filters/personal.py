@@ -23,7 +23,7 @@ _NOBODYS_DOMAIN = re.compile(
 """Reserved for documentation (RFC 2606): such an address is nobody's."""
 
 _SEPARATORS = " .-\u2010\u2011\u2013"
-_S, _D = f"[{_SEPARATORS}]", f"[{_SEPARATORS[1:]}]"
+_S, _D = f"[{re.escape(_SEPARATORS)}]", f"[{re.escape(_SEPARATORS[1:])}]"
 _AREA = "0(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50[0-9])"
 _BEFORE, _AFTER = r"(?<![\w.+/=-])", rf"(?![\w/=]|{_D}\d|,\d)"
 _INTERNATIONAL = re.compile(
@@ -37,6 +37,7 @@ _LOCAL = re.compile(
     rf"){_AFTER}",
     re.ASCII,
 )
+_NAMED = re.compile("주민|등록번호|resident|registration|\\brrn\\b", re.IGNORECASE)
 _RESIDENT = re.compile(r"(?<![\w.])(\d\d)(\d\d)(\d\d)( ?[-\u2010\u2011\u2013] ?|)([1-8])(\d{6})(?!\w|\.\d)", re.ASCII)
 
 _LOCAL_MARKS = ("(000)", "0000000000", "000 000 0000", "000 0000 0000", *(f"000{s}0000" for s in _SEPARATORS[1:]))
@@ -118,14 +119,16 @@ def _phones(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _resident_numbers(text: str) -> Iterator[tuple[str, int, int]]:
-    """Thirteen digits whose first six are a date of birth; without the hyphen, the check digit must be right as well.
+    """Thirteen digits whose first six are a date of birth.
 
-    With the hyphen the form says what it is, and numbers given out since October 2020 end in six random digits.
+    With the hyphen the form says what it is, and numbers given out since October 2020 end in six random digits. Without
+    it, the check digit must be right and the text speak of such numbers: the result of a sum may look like one.
     """
+    named = _NAMED.search(text) is not None
     for found in _RESIDENT.finditer(text):
         year, month, day, hyphen, sex, rest = found.groups()
         born = _date((1900 if sex in "1256" else 2000) + int(year), int(month), int(day))
-        if born and (hyphen or has_check_digit(year + month + day + sex + rest)):
+        if born and (hyphen or (named and has_check_digit(year + month + day + sex + rest))):
             yield "resident_number", found.start(), found.end()
 
 

@@ -10,7 +10,7 @@ from posttrain.filters.view import RowView
 SHORTEST = 200
 """Characters. A shorter answer was hardly cut by a limit on length; many such end without a full stop."""
 
-_OPEN_END = re.compile(r"(?:[,;:(\[{\-–—/&]"
+_OPEN_END = re.compile(r"(?:[,:(\[{]"
                        r"|\b(?:the|a|an|and|or|but|of|to|in|on|for|with|by|from|at|as|is|are|that|which|if|because)"
                        r"|\b(?:그리고|또는|하지만|그러나|및|때문에|위해|통해))\Z", re.IGNORECASE)
 _CLOSED = frozenset(".!?。！？…\"'”’)]}>`*|」』")
@@ -18,14 +18,14 @@ _CLOSED = frozenset(".!?。！？…\"'”’)]}>`*|」』")
 
 
 def is_truncated(row: RowView, settings: recipe.Filter) -> str | None:
-    """The last answer (of a pair: the chosen one) of at least 200 characters has an open code block, or ends on a comma, an
-    opening bracket, a dash, or a word after which a sentence goes on ("the", "and", "그리고").
+    """The last answer (of a pair: the chosen one) of at least 200 characters ends inside a code block, on a comma, a colon
+    or an opening bracket, or on a word after which a sentence goes on ("the", "and", "그리고").
     """
     side = row.sides()[0] if row.sides() else ()
     answer = (side[-1].content or "").rstrip() if side and side[-1].role == "assistant" else ""
     if len(answer) < SHORTEST:
         return None
-    if "```" in answer and answer.count("```") % 2:
+    if "```" in answer and answer.count("```") % 2 and answer[-1] not in "`.!?":
         return "a code block is not closed"
     if answer[-1] in _CLOSED:
         return None
