@@ -14,7 +14,7 @@ from posttrain.convert import FAMILIES
 from posttrain.convert.draft import RawRow, convert_rows
 from posttrain.convert.flan import TULU3_SAMPLE, FlanOptions, collection_of, sample_collections
 from posttrain.convert.where import rows_where
-from posttrain.recipe import Source
+from posttrain.recipe import Source, load_recipe
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_rejected
 
 
@@ -182,3 +182,31 @@ def test_so_many_answers_to_a_problem(tmp_path: Path) -> None:
 )
 def test_a_family_says_whether_its_rows_depend_on_each_other(family: str, all_rows: bool) -> None:
     assert FAMILIES[family].needs_all_rows == all_rows
+
+
+# ---------------------------------------------------------------- the recipe
+
+
+@pytest.mark.parametrize("name", ["tulu3-8b", "tulu3-70b", "tulu3-405b"])
+def test_the_recipe_loads_what_the_table_of_families_names(name: str) -> None:
+    for spec in load_recipe(name).sources:
+        family = FAMILIES[spec.family]
+        if family.hub is not None and spec.load.kind == "hub":
+            assert (spec.load.id, spec.load.config) == (family.hub, family.config), spec.name
+            assert spec.non_commercial == (family.commercial_use == "no"), spec.name
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        ("tulu_v3.9_wildchat_100k", chat("gpt-4-0314"), True),
+        ("tulu_v3.9_wildchat_100k", chat("gpt-3.5-turbo-0301"), False),
+        ("tulu_v3.9_wildchat_100k", chat("gpt-4-0314", toxic=True), False),
+        ("tulu_v3.9_sciriff_10k", {"dataset": "science.bioasq"}, True),
+        ("tulu_v3.9_sciriff_10k", {"dataset": "tulu"}, False),
+        ("tulu_v3.9_open_math_2_gsm8k_50k", {"problem_source": "augmented_gsm8k"}, True),
+        ("tulu_v3.9_open_math_2_gsm8k_50k", {"problem_source": "augmented_math"}, False),
+    ],
+)
+def test_tulu3_takes_the_published_part_of_a_pool(name: str, row: dict[str, Any], expected: bool) -> None:
+    assert (taken([row], load_recipe("tulu3-8b").source(name).where) == [row]) == expected
