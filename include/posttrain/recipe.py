@@ -16,6 +16,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from posttrain.duplicates.settings import Duplicates
 from posttrain.schema import CATEGORIES
 from posttrain.section import Section
 from posttrain.tokenize.templates import OWN, TEMPLATES
@@ -484,6 +485,7 @@ class Recipe(Section):
     evals: tuple[EvalSet, ...] = ()
     teacher: Teacher = Teacher()
     filter: Filter = Filter()
+    duplicates: Duplicates = Duplicates()
     improve: Improve = Improve()
     synthesize: Synthesize = Synthesize()
     decontaminate: Decontaminate = Decontaminate()
@@ -513,7 +515,11 @@ class Recipe(Section):
                 message = f"{source.family!r} is no source family; {_allowed(source.family, FAMILIES)}"
                 raise _wrong(("sources", n, "family"), message)
             _check_options(source, FAMILIES[source.family].options, ("sources", n, "options"))
-        known = {*(source.name for source in self.sources), *MADE_SOURCES}
+        named = [source.name for source in self.sources]
+        for n, name in enumerate(self.duplicates.priority):
+            if name not in named:
+                raise _wrong(("duplicates", "priority", n), f"source {name!r} is not defined; {_allowed(name, named)}")
+        known = {*named, *MADE_SOURCES}
         for split in SPLITS:
             amounts = getattr(self.mix, split)
             _refuse_twice(amount_names(amounts), ("mix", split), "source")
