@@ -101,6 +101,12 @@ class TestGsm8kGuard:
     def test_another_question_is_not(self, text: str) -> None:
         assert not holds_test_question(text)
 
+    @pytest.mark.parametrize("prompt", [EGGS, EGGS.lower(), f"Question: {EGGS}", f"질문: {EGGS}\n차근차근 풀어줘."])
+    def test_no_conversation_begins_with_one_in_any_source(self, prompt: str) -> None:
+        (draft,) = FAMILIES["alpaca"].convert({"instruction": prompt, "output": "21"})
+        with pytest.raises(UnreadableRow, match="test_split_row"):
+            check_draft(draft, guarded=False)
+
     @pytest.mark.parametrize(
         ("family", "row"),
         [

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from posttrain.cli import compare, data, doctor, model, options, runs, sources, tokenize, verify
+from posttrain.cli import books, compare, data, doctor, model, options, runs, sources, tokenize, verify
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
@@ -26,6 +26,7 @@ DATA_COMMANDS = {
     "tokenize": tokenize.tokenize, "render": tokenize.render,
     "sources": sources.sources,
     "compare": compare.compare, "doctor": doctor.doctor,
+    "books": books.books, "diff": books.diff,
 }
 MANY = ("--in", "--train", "--focus")
 """Options that take several values: `--train A B` is `--train A --train B`. In `synthesize`, `--rows` is one of them."""

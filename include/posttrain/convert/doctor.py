@@ -6,18 +6,18 @@ The order, best first:
    a tool call, a test question) and not for how they are laid out;
 2. the share that it converts;
 3. the number of the file's columns that it reads; a family that names no column (`pair`) is the last resort;
-4. families that give the very same texts stand together, and a layout of many publishers before a publisher with the same
-   layout; a family that gets other texts out of the rows (GSM8K's ground truth, say) knows more about them, and stands before
-   such a layout;
+4. families that give the very same texts stand together, a layout of many publishers before a publisher who uses it;
+   a family that gets more out of the rows (pairs, or rows with a ground truth) stands before one that gets conversations,
+   and a publisher's family whose columns are (most of them) there before a layout that gets other texts;
 5. the family whose usual columns are the file's own; then the order of the table.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,8 @@ def diagnose(path: Path, limit: int = SAMPLE_ROWS) -> Diagnosis:
         if key not in tried:
             tried[key] = _try(name, family, rows)
         fit = tried[key]
-        fits.append(Fit(name, len(sample), fit.converted, fit.understood, fit.kinds, columns_read(family, columns), fit.reasons,
-                        fit.bad_rows, texts=fit.texts))
+        fits.append(dataclasses.replace(fit, family=name, rows=len(sample), kinds=fit.kinds or list(family.kinds),
+                                        columns=columns_read(family, columns)))
     return Diagnosis(len(sample), broken, columns, _ranked(fits, columns))
 
 
@@ -103,21 +103,20 @@ def _try(name: str, family: Family, rows: list[RawRow]) -> Fit:
     texts = hashlib.blake2b(digest_size=16)
     kinds: dict[str, None] = {}
     for value, members in (family.join or row_by_row)(rows):
+        drafts: list[Draft] = []
         try:
             drafts = convert(value)
             for draft in drafts:
                 check_draft(draft, "rlvr" in family.kinds)
+            fit.converted += len(members)
+            fit.understood += len(members)
+            kinds.update(dict.fromkeys(draft.kind for draft in drafts))
         except UnreadableRow as error:
             fit.understood += len(members) * (error.reason not in MISFITS)
             fit.reasons[error.reason] = fit.reasons.get(error.reason, 0) + len(members)
             if len(fit.bad_rows) < BAD_ROWS_SHOWN:
                 fit.bad_rows.append(BadRow(members[0][1], error.reason, error.field, error.detail))
-            texts.update(b"-" if error.reason in MISFITS else b"+")
-            continue
-        fit.converted += len(members)
-        fit.understood += len(members)
-        kinds.update(dict.fromkeys(draft.kind for draft in drafts))
-        texts.update(b"+")
+        texts.update(b"\x01")
         for parts in dict.fromkeys(tuple(_parts(draft)) for draft in drafts):  # a row that is repeated is one text
             texts.update("\x00".join(parts).encode("utf-8", "surrogatepass"))
     fit.kinds, fit.texts = list(kinds), texts.hexdigest()
@@ -145,6 +144,16 @@ def columns_read(family: Family, columns: Iterable[str]) -> list[str]:
                 read.update(dict.fromkeys(names))
                 break
     return list(read)
+
+
+def _generality(fit: Fit, family: Family, columns: set[str]) -> int:
+    """0: more than conversations; 1: a publisher's family that finds half of its columns; 2: a layout; 3: any other."""
+    if set(fit.kinds) - {"sft"}:
+        return 0
+    if family.origin is None:
+        return 2
+    missing, _ = _strangeness(family, columns)
+    return 1 if 2 * missing <= len(family.columns) else 3
 
 
 def _strangeness(family: Family, columns: set[str]) -> tuple[int, int]:
@@ -177,7 +186,7 @@ def _ranked(fits: list[Fit], columns: list[str]) -> list[Fit]:
         first = group[0]
         family = FAMILIES[first.family]
         most = max(len(fit.columns) for fit in group)
-        return (not first.understood, not most, -first.understood, -first.converted, -most, family.origin is None,
+        return (not first.understood, not most, -first.understood, -first.converted, -most, _generality(first, family, present),
                 _strangeness(family, present), table[first.family])
 
     for group in groups.values():
@@ -188,18 +197,14 @@ def _ranked(fits: list[Fit], columns: list[str]) -> list[Fit]:
 
 
 def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The object that `doctor --json` prints: {"rows", "unreadable", "columns", "families": [best first, …]}."""
+    """The object that `doctor --json` prints: the families that read the file, best first, and why the others do not."""
+    fits = [
+        {"family": fit.family, "share": round(fit.share, 4), "converted": fit.converted, "understood": fit.understood,
+         "kinds": fit.kinds, "columns": fit.columns, "same_texts_as": fit.same_as, "reasons": fit.reasons,
+         "bad_rows": [asdict(row) for row in fit.bad_rows]}
+        for fit in diagnosis.fits
+    ]
     return {
-        "rows": diagnosis.rows, "unreadable": [vars(row) for row in diagnosis.broken], "columns": diagnosis.columns,
-        "families": [
-            {"family": fit.family, "share": round(fit.share, 4), "converted": fit.converted, "understood": fit.understood,
-             "kinds": fit.kinds, "columns": fit.columns, "same_texts_as": fit.same_as, "reasons": fit.reasons,
-             "bad_rows": [vars(row) for row in fit.bad_rows]}
-            for fit in diagnosis.fits
-        ],
+        "rows": diagnosis.rows, "unreadable": [asdict(row) for row in diagnosis.broken], "columns": diagnosis.columns,
+        "families": [fit for fit in fits if fit["understood"]], "others": [fit for fit in fits if not fit["understood"]],
     }
-
-
-def dumps(diagnosis: Diagnosis) -> str:
-    """`as_json` as one line; a lone surrogate of a broken row is written as its escape."""
-    return json.dumps(as_json(diagnosis), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

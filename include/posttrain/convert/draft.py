@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from posttrain.convert.gsm8k_guard import holds_test_question
+from posttrain.convert.gsm8k_guard import begins_with_test_question, holds_test_question
 from posttrain.convert.where import rows_where
 from posttrain.schema import (
     SCHEMAS,
@@ -94,7 +94,8 @@ def convert_rows(
 ) -> None:
     """Convert the raw rows of one source; every row is either kept with all its drafts or rejected with a reason.
 
-    `guarded`: the source can be used in the RLVR split, so that no draft of it may hold a question of GSM8K's test split.
+    `guarded`: the source can be used in the RLVR split, so that no draft of it may hold a question of GSM8K's test split
+    anywhere in a prompt.
 
     Rows that the source's `where` or its family's `sample` does not take are rejected before anything reads them.
 
@@ -158,11 +159,15 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 def check_draft(draft: Draft, guarded: bool = True) -> None:
-    """Refuse unfilled placeholders outside of code, and in a guarded source every question of GSM8K's test split."""
+    """Refuse unfilled placeholders outside of code, and questions of GSM8K's test split.
+
+    In a guarded source such a question is looked for anywhere in a prompt, in any other at its beginning.
+    """
+    holds = holds_test_question if guarded else begins_with_test_question
     for n, message in enumerate(draft.turns):
         if "{{" in message.content and (found := _PLACEHOLDER.search(_CODE.sub("", message.content))):
             raise UnreadableRow("template_placeholder", f"messages[{n}]", found.group())
-        if guarded and message.role == "user" and holds_test_question(message.content):
+        if message.role == "user" and holds(message.content):
             raise UnreadableRow("test_split_row", f"messages[{n}]", "the question stands in the test split of GSM8K")
 
 

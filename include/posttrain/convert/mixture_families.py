@@ -18,10 +18,10 @@ def _preference(size: str) -> Family:
     )
 
 
-def _rlvr(hub: str, what: str) -> Family:
+def _rlvr(hub: str, what: str, *tested_on: str) -> Family:
     return Family(
         convert=convert_rlvr, kinds=("rlvr",), columns=("messages", "ground_truth", "dataset", "constraint_type"), layout=what,
-        origin=hub, license="ODC-BY-1.0", hub=hub,
+        origin=hub, license="ODC-BY-1.0", hub=hub, tested_on=tested_on,
     )
 
 
@@ -35,6 +35,9 @@ MIXTURE_FAMILIES: dict[str, Family] = {
     "tulu3_preference_8b": _preference("8b"),
     "tulu3_preference_70b": _preference("70b"),
     "tulu3_preference_405b": _preference("405b"),
+    "rlvr_mixed": _rlvr("allenai/RLVR-GSM-MATH-IF-Mixed-Constraints",
+                        "The three sets that Tülu 3's RLVR trains on: 7,473 of GSM8K, 7,500 of MATH, 14,973 constraints.",
+                        f"{_TULU}/rlvr_sample.jsonl.gz"),
     "rlvr_gsm": _rlvr("allenai/RLVR-GSM", "GSM8K with worked examples before the question. Of its 8,792 rows 1,319 are the test "
                                           "split's, which are refused by hash."),
     "rlvr_math": _rlvr("allenai/RLVR-MATH", "MATH's training problems with worked examples before the question."),

@@ -27,8 +27,7 @@ RLVR_FAMILIES: dict[str, Family] = {
         convert=convert_rlvr, kinds=("rlvr",),
         columns=("messages", "ground_truth", "dataset/verifier", "system", "type/subject", "level", "constraint_type"),
         layout="A prompt with its ground truth; `dataset` names the verifier: gsm8k, math, ifeval or code.",
-        origin="allenai/RLVR-GSM-MATH-IF-Mixed-Constraints", license="ODC-BY-1.0",
-        hub="allenai/RLVR-GSM-MATH-IF-Mixed-Constraints", tested_on=("train/allenai__open-instruct/rlvr_sample.jsonl.gz",),
+        tested_on=("train/allenai__open-instruct/rlvr_sample.jsonl.gz",),
     ),
     "ifeval_rows": Family(
         convert=convert_ifeval_rows, kinds=("rlvr",),
