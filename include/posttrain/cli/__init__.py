@@ -28,7 +28,7 @@ DATA_COMMANDS = {
     "compare": compare.compare, "doctor": doctor.doctor,
     "books": books.books, "diff": books.diff,
 }
-MANY = ("--in", "--train", "--focus")
+MANY = ("--in", "--train", "--focus", "--where", "--option")
 """Options that take several values: `--train A B` is `--train A --train B`. In `synthesize`, `--rows` is one of them."""
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from posttrain.cli import options
 from posttrain.cli.artifact import show_counts, unfinished, write_stage
 from posttrain.cli.evals import check_evals, eval_index, eval_parents
 from posttrain.cli.mixture import default_mix
-from posttrain.cli.raw import collect_all, raw_sources
+from posttrain.cli.raw import chosen, collect_all, raw_sources
 from posttrain.cli.rows import UNSTATED, Inputs, given_parents, is_artifact, read_inputs
 from posttrain.cli.run_stage import do_in_run
 from posttrain.convert import FAMILIES, convert_source, converter_module
@@ -39,6 +39,17 @@ Evals = Annotated[
 ]
 SourceName = Annotated[str | None, typer.Option("--source", help="Name of the source.", show_default="the file's name")]
 License = Annotated[str, typer.Option("--license", help="Licence of the source.")]
+FamilyLicense = Annotated[
+    str | None, typer.Option("--license", help="Licence of the source.", show_default=f"the family's, else {UNSTATED}"),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="COLUMN=VALUE of the rows that are taken, as in a recipe; several may follow."),
+]
+FamilyOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="NAME=VALUE of an option of the family (`sources FAMILY` lists them); several may follow."),
+]
 Origin = Annotated[str | None, typer.Option("--origin", help="Where the source comes from.", show_default="the file's path")]
 Category = Annotated[str, typer.Option("--category", help=f"One of {', '.join(settings_of.CATEGORIES)}.")]
 
@@ -104,8 +115,9 @@ def collect(
 
 def convert(
     family: Annotated[str | None, typer.Option("--family", help="`sources` lists them.", show_default=False)] = None,
-    paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: License = UNSTATED, origin: Origin = None,
-    category: Category = "general", run: options.RunId = None, as_json: options.AsJson = False,
+    paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: FamilyLicense = None, origin: Origin = None,
+    category: Category = "general", where: Where = None, option: FamilyOption = None, run: options.RunId = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Raw rows → SFT examples, preference pairs and RLVR examples; an unreadable row is kept with file, row, field and reason."""
     if run:
@@ -116,7 +128,9 @@ def convert(
     if category not in settings_of.CATEGORIES:
         raise typer.BadParameter(f"no category {category!r}; there are {', '.join(settings_of.CATEGORIES)}")
     sources = raw_sources(paths or [], source)
-    specs = [s.specs(family, license, origin, category) for s in sources]
+    choices = chosen(FAMILIES[family], license, where or [], option or [])
+    licence = license or FAMILIES[family].license or UNSTATED
+    specs = [[spec.model_copy(update=choices) for spec in s.specs(family, licence, origin, category)] for s in sources]
     settings = [spec[0].model_dump(mode="json", exclude={"load"}) for spec in specs]
     with unfinished(out) as folder:
         inputs = collect_all(sources, specs, folder)
@@ -138,14 +152,14 @@ def filter_rows(
     as_json: options.AsJson = False,
 ) -> None:
     """Drop rows by the rules keyword → empty → quality, then exact duplicates; every dropped row keeps its reason."""
-    from posttrain.filters import filter_examples
+    from posttrain.filters import filter_examples, stage_settings
 
     if run:
         return do_in_run("filter", run, None, as_json)
     needed(out=out, **{"in": paths})
     found = options.recipe_of(recipe)
     settings = found.filter if found else settings_of.Filter()
-    rows_stage("filter", "posttrain.filters", paths, out, settings.model_dump(mode="json"),
+    rows_stage("filter", "posttrain.filters", paths, out, stage_settings(settings),
                lambda manifests, writer: filter_examples(manifests, settings, writer), as_json)
 
 
@@ -293,11 +307,17 @@ def mix(
     allow_non_commercial: Annotated[
         bool, typer.Option("--allow-non-commercial", help="Keep rows under non-commercial licences."),
     ] = False,
+    plan: Annotated[
+        str | None, typer.Option("--plan", help="Run nothing: print what the mixture of this recipe takes of what is available."),
+    ] = None,
     run: options.RunId = None, as_json: options.AsJson = False,
 ) -> None:
     """Mix rows into the splits sft, preference_prompts, preference and rlvr; without a recipe, all of every source."""
+    from posttrain.cli.books import show_plan
     from posttrain.mix import mix_rows
 
+    if plan:
+        return show_plan(plan, as_json)
     if run:
         return do_in_run("mix", run, None, as_json)
     needed(out=out, **{"in": paths})
