@@ -54,10 +54,10 @@ def convert(run: Run, source: str) -> StageResult:
 
 def filter_rows(run: Run) -> StageResult:
     """Keyword → empty → quality rules, then exact duplicates within and across sources."""
-    from posttrain.filters import filter_examples
+    from posttrain.filters import filter_examples, stage_settings
 
     inputs = [run.manifest("convert", source.name) for source in run.recipe.sources]
-    return run.stage("filter", "posttrain.filters", inputs=inputs, settings=run.recipe.filter.model_dump(mode="json"),
+    return run.stage("filter", "posttrain.filters", inputs=inputs, settings=stage_settings(run.recipe.filter),
                      work=lambda out: filter_examples(inputs, run.recipe.filter, out))
 
 

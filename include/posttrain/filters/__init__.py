@@ -10,11 +10,11 @@ from posttrain.filters.duplicates import check_duplicate, conversation_digest
 from posttrain.filters.keywords import KEYWORDS
 from posttrain.filters.length import count_words
 from posttrain.filters.rules import RULES, Drop, FilterRule, Rule, Verdict, check_example, judge_example, prepare_rules
-from posttrain.filters.stage import filter_examples
+from posttrain.filters.stage import filter_examples, stage_settings
 from posttrain.filters.tokens import SPECIAL_TOKENS
 from posttrain.filters.view import RowView
 
 __all__ = [
     "KEYWORDS", "RULES", "SPECIAL_TOKENS", "Drop", "FilterRule", "RowView", "Rule", "RuleCounts", "Verdict", "check_duplicate",
-    "check_example", "conversation_digest", "count_words", "filter_examples", "judge_example", "prepare_rules",
+    "check_example", "conversation_digest", "count_words", "filter_examples", "judge_example", "prepare_rules", "stage_settings",
 ]

@@ -18,6 +18,8 @@ EXAMPLES = 10
 SHOWN = 200
 """Characters of each turn that are shown."""
 TURNS_SHOWN = 4
+AFTER_RULES = {"duplicates": "duplicate_conversation", "select": "not_chosen"}
+"""What drops rows after the rules, with its (first) reason."""
 
 
 class RuleCounts:
@@ -51,11 +53,14 @@ class RuleCounts:
     def facts(self, settings: recipe.Filter) -> dict[str, Any]:
         """{"rules": {rule: dropped rows}, "rule_details": {rule: {action, reason, rows, sources, examples}}}.
 
-        `rules` has every rule of RULES and `duplicates`, in order. `rule_details` has those that spoke; rows counted for a
-        rule that reports or masks are kept rows. An example is {id, source, detail, turns: ["role: first 200 characters"]}.
+        `rules` has every rule that is on, with `duplicates` and `select`, in order. `rule_details` has those that spoke; rows
+        counted for a rule that reports or masks are kept rows. An example is {id, source, detail, turns: ["role: text"]}.
         """
-        actions = {rule.name: action_of(rule.name, settings) for rule in RULES} | {"duplicates": "drop"}
-        reasons = {rule.name: rule.reason for rule in RULES} | {"duplicates": "duplicate_conversation"}
+        after = {"duplicates": settings.duplicates, "select": settings.select is not None}
+        actions = {rule.name: action_of(rule.name, settings) for rule in RULES}
+        actions = {name: action for name, action in (actions | dict.fromkeys(AFTER_RULES, "drop")).items()
+                   if action != "off" and after.get(name, True)}
+        reasons = {rule.name: rule.reason for rule in RULES} | AFTER_RULES
         return {
             "rules": {name: sum(self.rows.get(name, Counter()).values()) if action == "drop" else 0
                       for name, action in actions.items()},

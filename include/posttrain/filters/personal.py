@@ -37,6 +37,8 @@ _LOCAL = re.compile(
     rf"){_AFTER}",
     re.ASCII,
 )
+_NOBODYS_PHONE = re.compile(r"555\D?\d{4}\Z|\A\W*(?:1\W?)?\(?8(?:00|33|44|55|66|77|88)\b", re.ASCII)
+"""North America's exchange for fiction, and its toll-free numbers: hotlines and shops."""
 _NAMED = re.compile("주민|등록번호|resident|registration|\\brrn\\b", re.IGNORECASE)
 _RESIDENT = re.compile(r"(?<![\w.])(\d\d)(\d\d)(\d\d)( ?[-\u2010\u2011\u2013] ?|)([1-8])(\d{6})(?!\w|\.\d)", re.ASCII)
 
@@ -107,14 +109,14 @@ def _emails(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _phones(text: str) -> Iterator[tuple[str, int, int]]:
-    """Korean and North American numbers, and any international one of 8 to 15 digits (E.164). 555 is fiction's exchange."""
+    """Korean and North American numbers, and any international one of 8 to 15 digits (E.164)."""
     folded = fold(text)
     patterns = [pattern for marks, pattern in ((("+0",), _INTERNATIONAL), (_LOCAL_MARKS, _LOCAL))
                 if any(mark.encode() in folded for mark in marks)]
     for pattern in patterns:
         for found in pattern.finditer(text):
             digits = sum(c.isdigit() for c in found[0])
-            if 8 <= digits <= 15 and not re.search(r"555\D?\d{4}\Z", found[0]):
+            if 8 <= digits <= 15 and not _NOBODYS_PHONE.search(found[0]):
                 yield "phone", found.start(), found.end()
 
 

@@ -8,7 +8,7 @@ from posttrain import recipe
 from posttrain.filters.view import RowView
 
 OPENING = 300
-"""A refusal stands at the beginning of an answer; so many characters of it are looked at."""
+"""A refusal stands at the beginning of an answer, after its reasoning; so many characters of it are looked at."""
 
 _SORRY = r"(?:i['’]?m |i am )?(?:very |really |so |truly )?sorry[,.!]?(?: but)?,? "
 _CANNOT = r"(?: can['’]?t| cannot| can not|(?: am|['’]m) (?:unable|not able) to| won['’]?t| will not| must decline to)"
@@ -31,5 +31,6 @@ def refuses(row: RowView, settings: recipe.Filter) -> str | None:
     side = row.sides()[0] if row.sides() else ()
     if not side or side[-1].role != "assistant":
         return None
-    found = REFUSAL.search((side[-1].content or "")[:OPENING])
+    answer = (side[-1].content or "").rpartition("</think>")[2].lstrip()
+    found = REFUSAL.search(answer[:OPENING])
     return f"the answer begins {found[0].strip()!r}" if found else None
