@@ -11,7 +11,10 @@ a seed carry the seed's licence and the teacher's.
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from posttrain.recipe import Mix
 
 Term = Literal["non_commercial", "share_alike", "unstated"]
 TERMS: tuple[Term, ...] = get_args(Term)
@@ -20,7 +23,7 @@ TERMS: tuple[Term, ...] = get_args(Term)
 _BOTH = re.compile(r"\bcommercial(?:ly)?\s*(?:and|or|&|/|as well as)\s*non[-\s]?commercial(?:ly)?", re.IGNORECASE)
 # No \b around the short marks: "CC_BY_NC" is one word to a regular expression.
 _NON_COMMERCIAL = re.compile(
-    r"(?<![A-Za-z])NC(?![A-Za-z])|non[-\s]?commercial|no[t]?\s+(?:for\s+)?commercial|research(?:\s+use|\s+purposes?)?[-\s]only"
+    r"(?<![A-Za-z])NC(?![A-Za-z])|non[-\s]?commercial|not?\s+(?:for\s+)?commercial|research(?:\s+use|\s+purposes?)?[-\s]only"
     r"|academic(?:\s+use|\s+purposes?)?[-\s]only|비영리|비상업", re.IGNORECASE)
 _SHARE_ALIKE = re.compile(
     r"(?<![A-Za-z])SA(?![A-Za-z])|share[-\s]?alike|(?<![A-Za-z])(?:A|L)?GPL(?![A-Za-z])|(?<![A-Za-z])GFDL|(?<![A-Za-z])ODbL"
@@ -49,6 +52,13 @@ def terms_of(licence: str | None) -> frozenset[Term]:
 def _begins_unstated(text: str) -> bool:
     match = _UNSTATED.match(text)
     return match is not None and match.group().strip(" \t:;,.(") != ""
+
+
+def allowed_terms(settings: Mix) -> frozenset[Term]:
+    """The terms that the recipe allows."""
+    choices: dict[Term, bool] = {"non_commercial": settings.allow_non_commercial, "share_alike": settings.allow_share_alike,
+                                 "unstated": settings.allow_unstated}
+    return frozenset(term for term, allowed in choices.items() if allowed)
 
 
 def refused_terms(licence: str | None, *, non_commercial: bool, allowed: frozenset[Term]) -> list[Term]:

@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posttrain.licence_terms import Term, refused_terms
+from posttrain.licence_terms import allowed_terms, refused_terms
 from posttrain.mix.pool import Pool
 from posttrain.recipe import Mix
-
-
-def allowed_terms(settings: Mix) -> frozenset[Term]:
-    """The terms that the recipe allows."""
-    choices: dict[Term, bool] = {"non_commercial": settings.allow_non_commercial, "share_alike": settings.allow_share_alike,
-                                 "unstated": settings.allow_unstated}
-    return frozenset(term for term, allowed in choices.items() if allowed)
 
 
 class LicenceGate:
