@@ -80,6 +80,12 @@ def test_a_long_conversation_is_split_between_an_answer_and_a_question(length: i
     assert texts("sharegpt", shared(A, B, C, A, B, C), {"context_length": length}) == pieces
 
 
+def test_bytes_of_a_token_can_be_given() -> None:
+    options = {"context_length": 84}  # 60 bytes of 2 a token, and 6: two turns are 72, four are 144
+    assert texts("sharegpt", shared(A, B, C, A), options | {"bytes_per_token": 2}) == [[A, B], [C, A]]
+    assert texts("sharegpt", shared(A, B, C, A), options | {"bytes_per_token": 4.0}) == [[A, B, C, A]]
+
+
 def test_every_piece_has_the_system_turn_and_a_long_pair_a_note() -> None:
     row = shared("하나", "둘", "셋" * 300, "넷", "다섯", "여섯") | {"system": "짧게."}
     convert, _ = FAMILIES["sharegpt"].bind({"context_length": 64})

@@ -5,12 +5,21 @@ The families whose real files are at hand are converted from those as well: see 
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from posttrain.convert import FAMILIES
+from posttrain.convert.draft import convert_rows, row_by_row
 from posttrain.convert.sft_families import SFT_FAMILIES
+from posttrain.recipe import FileLoad, Source
+from posttrain.schema import REASONS
+from posttrain.storage import ArtifactWriter, read_examples, read_rejected
 
 USER, ANSWER = {"role": "user", "content": "질문?"}, {"role": "assistant", "content": "답."}
 ALPACA = {"instruction": "Name a colour.", "input": "", "output": "Red."}
@@ -577,3 +586,87 @@ def test_the_table_names_the_columns_that_are_read(family: str) -> None:
         watched = Watched(row)  # type: ignore[arg-type]
         FAMILIES[family].convert(watched)
         assert watched.asked & row.keys() <= named, row
+
+
+# ---------------------------------------------------------------- mutated rows
+
+WRONG: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1.5,
+    10**400,
+    "",
+    "x" * 20_000,
+    "\x00\x1b",
+    "### Human:",
+    "<think>",
+    "<div><p>x</p></div>",
+    [],
+    {},
+    [[]],
+    [None],
+    [{}],
+    {"a": None},
+    [1, "a"],
+    [USER] * 3,
+    {"replies": [{"replies": [{"replies": [{"text": []}]}]}]},
+)
+"""What stands in place of a value: every JSON type, huge and empty texts, control characters, wrong roles, deep nesting."""
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value inside of a row."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+def mutated(row: Any, random: Random) -> Any:
+    """The row with one to three of its values replaced, removed or joined by another."""
+    row = copy.deepcopy(row)
+    for _ in range(random.randint(1, 3)):
+        found = list(places(row))
+        if not found:
+            break
+        *path, last = random.choice(found)
+        inside = functools.reduce(lambda value, key: value[key], path, row)
+        change = random.choice(("replace", "replace", "remove", "add"))
+        if change == "remove":
+            del inside[last]
+        elif change == "add" and isinstance(inside, dict):
+            inside[random.choice(("extra", "messages", "text", "system", "role", "lang"))] = copy.deepcopy(random.choice(WRONG))
+        else:
+            inside[last] = copy.deepcopy(random.choice(WRONG))
+    return row
+
+
+OTHER_OPTIONS: dict[str, dict[str, Any]] = {
+    "oasst": {"top_k": None, "order": "quality", "unanswered": "drop"},
+    "sharegpt": {"context_length": 64},
+    "s1k": {"trace": "drop"},
+    "llama_nemotron": {"trace": "drop"},
+    "flan": {"sample": {"cot_fsopt": 3}},
+    "open_code_reasoning": {"trace": "drop", "answers_per_problem": 2},
+}
+
+
+def test_ten_thousand_mutated_rows_are_each_kept_or_refused_with_their_place(tmp_path: Path) -> None:
+    random, read, kept = Random(0), 0, 0
+    for name, options in [*((name, {}) for name in ROWS), *OTHER_OPTIONS.items()]:
+        family = FAMILIES[name]
+        convert, sample = family.bind(options)
+        rows = [("mutated.jsonl", n, mutated(random.choice(ROWS[name])[0], random)) for n in range(160)]
+        spec = Source(name=name, family=name, load=FileLoad(kind="file", path="x"), origin="o", license="l", options=options)
+        writer = ArtifactWriter(str(tmp_path / f"{name}-{len(options)}"), stage="convert")
+        convert_rows(convert, rows, spec, writer, family.join or row_by_row, sample)
+        manifest = writer.finish()
+        refused = list(read_rejected(manifest))
+        assert manifest.rows["read"] == len(rows) == manifest.rows["kept"] + manifest.rows["rejected"], name
+        assert len(refused) == manifest.rows["rejected"] and len({row["raw_row"] for row in refused}) == len(refused), name
+        assert all(
+            row["raw_file"] == "mutated.jsonl" and row["reason"] in REASONS and row["field"] and row["row"] for row in refused
+        )
+        assert not {row["raw_row"] for row in refused} & {example.raw_row for example in read_examples(manifest)}, name
+        read, kept = read + len(rows), kept + manifest.rows["kept"]
+    assert read > 10_000 and read / 5 < kept < read, "the mutations are neither harmless nor all fatal"

@@ -9,7 +9,7 @@ from pydantic import Field
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import object_of
 from posttrain.convert.html_text import html_to_markdown, looks_like_html
-from posttrain.convert.split import split_conversation, tokens_of
+from posttrain.convert.split import BYTES_PER_TOKEN, split_conversation, tokens_of
 from posttrain.convert.turns import answered_conversation_of
 from posttrain.schema import Message
 from posttrain.section import Section
@@ -18,7 +18,8 @@ from posttrain.section import Section
 class ShareGptOptions(Section):
     context_length: int | None = Field(
         default=None, ge=64,
-        description="estimated tokens (3 UTF-8 bytes each) above which a conversation is split between turns; null: never")
+        description="estimated tokens above which a conversation is split between an answer and the next question; null: never")
+    bytes_per_token: float = Field(default=BYTES_PER_TOKEN, gt=0, description="UTF-8 bytes of a token, for that estimate")
 
 
 DEFAULT = ShareGptOptions()
@@ -31,12 +32,12 @@ def convert_sharegpt(row: Any, options: ShareGptOptions = DEFAULT) -> list[Draft
     messages = tuple(
         Message(turn.role, html_to_markdown(turn.content)) if looks_like_html(turn.content) else turn for turn in turns
     )
-    if options.context_length is None or tokens_of(messages) <= options.context_length:
+    length, bytes_per_token = options.context_length, options.bytes_per_token
+    if length is None or tokens_of(messages, bytes_per_token) <= length:
         return [Draft(messages=messages, note=note)]
-    return [Draft(messages=piece, note=note or _too_long(piece, options.context_length))
-            for piece in split_conversation(messages, options.context_length)]
+    pieces = split_conversation(messages, length, bytes_per_token)
+    return [Draft(messages=piece, note=note or _too_long(tokens_of(piece, bytes_per_token), length)) for piece in pieces]
 
 
-def _too_long(piece: tuple[Message, ...], context_length: int) -> str | None:
-    length = tokens_of(piece)
-    return f"one question with its answer is about {length} tokens long" if length > context_length else None
+def _too_long(tokens: int, context_length: int) -> str | None:
+    return f"one question with its answer is about {tokens} tokens long" if tokens > context_length else None
