@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from posttrain.cli import books, compare, data, doctor, model, options, runs, sources, tokenize, tokenize, verify
+from posttrain.cli import books, compare, data, doctor, model, options, runs, sources, tokenize, verify
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
@@ -23,7 +23,6 @@ STAGE_COMMANDS = {
 }
 RUN_COMMANDS = {"run": runs.run, "runs": runs.runs, "show": runs.show, "report": runs.report, "lineage": runs.lineage}
 DATA_COMMANDS = {
-    "tokenize": tokenize.tokenize, "render": tokenize.render,
     "tokenize": tokenize.tokenize, "render": tokenize.render,
     "sources": sources.sources,
     "compare": compare.compare, "doctor": doctor.doctor,
