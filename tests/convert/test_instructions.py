@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posttrain.convert import FAMILIES
-from posttrain.convert.alpaca import parse_alpaca, render_alpaca
+from posttrain.convert.alpaca import parse_alpaca
 
 
 def turns(family: str, row: Any) -> list[tuple[str, str]]:
@@ -83,8 +83,8 @@ class TestAlpacaTemplate:
             "input": "Oak tree, copper ore, elephant",
             "output": "Oak tree: Plant\nCopper ore: Mineral\nElephant: Animal",
         }
-        assert render_alpaca(**fields) == self.TEXT
         assert parse_alpaca(self.TEXT) == fields
+        assert parse_alpaca(self.TEXT.replace("Response:\n", "Response:")) == fields, "Stanford's training code has no newline there"
         for row in (self.TEXT, {"text": self.TEXT}):
             assert (
                 turns("alpaca", row)
@@ -96,13 +96,13 @@ class TestAlpacaTemplate:
             )
 
     def test_without_input(self) -> None:
-        text = render_alpaca("부사를 하나 쓰세요.", "", "매우")
-        assert text.startswith("Below is an instruction that describes a task. Write") and "### Input" not in text
+        text = "Below is an instruction that describes a task.\n\n### Instruction:\n부사를 하나 쓰세요.\n\n### Response:\n매우"
         assert parse_alpaca(text) == {"instruction": "부사를 하나 쓰세요.", "input": "", "output": "매우"}
 
     @given(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="#\r")) for _ in range(3)])
     def test_whatever_is_rendered_is_read_back(self, instruction: str, context: str, output: str) -> None:
-        assert parse_alpaca(render_alpaca(instruction, context, output)) == {
+        middle = f"\n\n### Input:\n{context}" if context else ""
+        assert parse_alpaca(f"### Instruction:\n{instruction}{middle}\n\n### Response:\n{output}") == {
             "instruction": instruction,
             "input": context,
             "output": output,
