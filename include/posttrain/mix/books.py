@@ -190,7 +190,7 @@ def _source_problems(entry: Entry, said: dict[str, int]) -> Iterator[tuple[str, 
         yield (f"{entry.read:,} read, but {entry.kept:,} kept and {in_files:,} dropped with a reason",
                abs(entry.read - entry.kept - in_files))
     if said["rejected"] != in_files:
-        yield f"the manifest says {said['rejected']:,} dropped rows, the files hold {in_files:,}", abs(said["rejected"] - in_files)
+        yield f"the manifest says {said['rejected']:,} dropped, the files hold {in_files:,}", abs(said["rejected"] - in_files)
     if entry.stage != "mix" and (entry.written < entry.kept or (entry.written > entry.kept and entry.stage not in GROWS)):
         yield f"{entry.kept:,} kept, but the files hold {entry.written:,}", abs(entry.kept - entry.written)
 

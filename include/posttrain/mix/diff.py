@@ -1,8 +1,8 @@
 """What changed between two mixtures, and why.
 
-Rows are told apart by split, source and id; a row is *changed* where its text or labels differ (the place in the raw file does not
-count). Why a row is in one mixture alone is found in the artifacts that the other one was made from: the stage that dropped it
-and its reason, a source that is gone or new, a source whose raw data changed, a stage whose settings or code changed.
+Rows are told apart by split, source and id; a row is *changed* where its text or labels differ (the place in the raw file does
+not count). Why a row is in one mixture alone is found in the artifacts that the other one was made from: the stage that dropped
+it and its reason, a source that is gone or new, a source whose raw data changed, a stage whose settings or code changed.
 """
 
 from __future__ import annotations
@@ -155,9 +155,9 @@ class _Chain:
         for entry in self.mixture.files:
             if entry.split:
                 for _, piece in pieces(Part(self.mixture.file(entry.name), entry.split)):
-                    tables.append(pa.table({
-                        "split": pa.array([entry.split] * piece.num_rows, pa.string()), "source": piece["source"], "id": piece["id"],
-                        "category": piece["category"], "digest": pa.array(_digests(piece), pa.binary())}))
+                    split, digests = pa.array([entry.split] * piece.num_rows, pa.string()), pa.array(_digests(piece), pa.binary())
+                    tables.append(pa.table({"split": split, "source": piece["source"], "id": piece["id"],
+                                            "category": piece["category"], "digest": digests}))
         empty = pa.table({name: pa.array([], pa.string()) for name in [*KEY, "category"]} | {"digest": pa.array([], pa.binary())})
         grouped = pa.concat_tables([empty, *tables]).group_by(KEY).aggregate(
             [("category", "min"), ("digest", "min"), ([], "count_all")])
@@ -219,7 +219,7 @@ def _reasons(what: str, rows: pa.Table, absent: _Chain, present: _Chain) -> list
     some = rows.filter(pc.greater(rows[what], 0)).select(["source", "id", what, counted])
     looked_up = some.join(absent.dropped, keys=["source", "id"], join_type="left outer").sort_by(
         [("source", "ascending"), ("id", "ascending")])
-    elsewhere = set(zip(absent.rows["source"].to_pylist(), absent.rows["id"].to_pylist(), strict=True)) if some.num_rows else set()
+    elsewhere = set(zip(absent.rows["source"].to_pylist(), absent.rows["id"].to_pylist(), strict=True))
     reasons = _Tally(what)
     for row in looked_up.to_pylist():
         name = (row["source"], row["id"])

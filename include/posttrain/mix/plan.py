@@ -1,7 +1,8 @@
 """The plan of a mixture before anything runs: rows by source and category against what is available.
 
 What is available is taken from the workspace as far as a run has got with the same source: its clean rows, else its converted
-ones, else its raw rows; else the published size of its pool (`pool` beside the amount), or of a procedural source; else it is unknown.
+ones, else its raw rows; else the size of a procedural source, or the published size of the pool (`pool` beside the amount); else
+it is unknown.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ def _split_lines(recipe: Recipe, split: str, found: dict[str, Available]) -> Ite
         size = sizes[source]
         planned, available = rows.get(source), known.get(source)
         warning = "not collected yet: no share can be told" if not rows else _warning(planned or 0, available, size)
-        yield PlanLine(split, source, _category(recipe, source), asked, planned, available, size.known_from if size else "unknown",
-                       warning)
+        yield PlanLine(split, source, _category(recipe, source), asked, planned, available,
+                       size.known_from if size else "unknown", warning)
 
 
 def _line(recipe: Recipe, split: str, amount: Amount, found: dict[str, Available]) -> PlanLine:
@@ -159,7 +160,8 @@ def _refused(recipe: Recipe, source: str) -> str:
     if spec is None:
         return ""
     refused = refused_terms(spec.license, non_commercial=spec.non_commercial, allowed=allowed_terms(recipe.mix))
-    return f"licence {spec.license!r} is not allowed: {', '.join(f'mix.allow_{term} is false' for term in refused)}" if refused else ""
+    closed = ", ".join(f"mix.allow_{term} is false" for term in refused)
+    return f"licence {spec.license!r} is not allowed: {closed}" if refused else ""
 
 
 def _spec(recipe: Recipe, source: str) -> Source | None:
