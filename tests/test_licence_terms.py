@@ -16,14 +16,15 @@ from posttrain.storage import ArtifactWriter
 
 
 @pytest.mark.parametrize(("licence", "terms"), [
-    ("MIT", ""), ("Apache-2.0", ""), ("ODC-BY-1.0", ""), ("CC-BY-4.0", ""), ("ENCODE licence", ""), ("NCSA", ""), ("The Unlicense", ""),
-    ("Nokia licence", ""), ("nonesuch licence", ""), ("for commercial and non-commercial use", ""), ("other", ""),
-    ("CC BY-NC 4.0", "non_commercial"), ("CC_BY_NC", "non_commercial"), ("OpenAI output: not for commercial use", "non_commercial"),
+    ("MIT", ""), ("Apache-2.0", ""), ("ODC-BY-1.0", ""), ("CC-BY-4.0", ""), ("ENCODE licence", ""), ("NCSA", ""),
+    ("The Unlicense", ""), ("Nokia licence", ""), ("nonesuch licence", ""), ("for commercial and non-commercial use", ""), ("other", ""),
+    ("CC BY-NC 4.0", "non_commercial"), ("CC_BY_NC", "non_commercial"), ("OpenAI: not for commercial use", "non_commercial"),
     ("research only", "non_commercial"), ("비영리 목적으로만", "non_commercial"),
     ("Apache-2.0 (early card CC-BY-NC-4.0): non-commercial until cleared", "non_commercial"),
     ("CC BY-SA 3.0", "share_alike"), ("GPL-3.0", "share_alike"), ("ODbL", "share_alike"), ("동일조건변경허락", "share_alike"),
     ("cc-by-nc-sa-4.0", "non_commercial share_alike"),
-    ("none stated", "unstated"), ("not stated", "unstated"), ("", "unstated"), (None, "unstated"), ("?", "unstated"), ("n/a", "unstated"),
+    ("none stated", "unstated"), ("not stated", "unstated"), ("", "unstated"), (None, "unstated"), ("?", "unstated"),
+    ("n/a", "unstated"),
     ("none stated; a translation of MIT data", "unstated"), ("unclear: users' conversations with ChatGPT", "unstated"),
     ("CC BY 4.0 AND none stated", "unstated"), ("CC BY-SA 4.0 AND CC BY-NC 4.0", "non_commercial share_alike"),
     ("unknown (treated as non-commercial)", "non_commercial unstated"), ("MIT (problems); the repository states none", ""),

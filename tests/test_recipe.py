@@ -496,7 +496,7 @@ def test_a_base_that_cannot_be_had_is_refused(tmp_path, line, said):
      "mix.temperature.rlvr.sources: source 'question' is not defined; did you mean 'questions'?"),
     ({"temperature": {"rlvr": {"sources": ["questions"], "total": 5.0, "temperature": 2}}}, "mix.temperature.rlvr.total: "),
     ({"temperature": {"rlvr": {"sources": ["questions"], "total": 5, "temp": 2}}},
-     "mix.temperature.rlvr.temp: unknown key; did you mean 'temperature'?"),
+     "mix.temperature.rlvr.temp: unknown key; allowed: max_repeats, sources, temperature, total"),
     ({"sft": [{"source": "questions", "count": 5, "at_most": 3}]}, "mix.sft.0: `at_most` caps a proportion"),
     ({"sft": [{"source": "questions", "count": 5, "prompts": "reused"}]},
      "mix.sft.0.prompts: 'reused' is for mix.preference_prompts"),
