@@ -218,7 +218,7 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
                 "hashed_ip": "00",
                 "header": {},
             },
-            qa("질문?", "답.", raw_id="cf1267ca", language="ko"),
+            qa("질문?", "답.", raw_id="cf1267ca", language="ko", tags=("gpt-4-0314",)),
         ),
         ({"conversation_hash": "b", "conversation": [USER, ANSWER], "language": "Nolang"}, qa("질문?", "답.", raw_id="b")),
     ],
@@ -233,7 +233,7 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
                 "openai_moderation": [],
                 "redacted": False,
             },
-            qa("질문?", "답.", raw_id="33f0", language="pt"),
+            qa("질문?", "답.", raw_id="33f0", language="pt", tags=("gpt-4",)),
         )
     ],
     "sharegpt_vicuna": [
@@ -552,6 +552,7 @@ def test_a_row_in_the_published_schema(family: str, row: Any, expected: Expected
     assert draft.kind == "sft" and [(m.role, m.content) for m in draft.messages] == expected["turns"]
     for name in ("skill", "language", "persona", "raw_id", "note"):
         assert getattr(draft, name) == expected.get(name), name
+    assert draft.tags == expected.get("tags", ())
 
 
 def test_every_sft_family_has_a_row() -> None:

@@ -99,6 +99,8 @@ def test_wildchat_is_split_by_model_and_the_other_rows_are_kept_aside(tmp_path: 
     assert [e.id for e in read_examples(manifest)] == ["gpt-4-0314"]
     assert [(r["field"], r["detail"]) for r in read_rejected(manifest)] == [
         ("model", "'gpt-3.5-turbo-0301'"), ("toxic", "True"), ("redacted", "True")]
+    assert [e.tags for e in read_examples(convert(source("wildchat"), rows, tmp_path / "c"))] == [
+        ("gpt-4-0314",), ("gpt-3.5-turbo-0301",), ("gpt-4-0613", "toxic"), ("gpt-4-0125", "redacted")]
     manifest = convert(source("wildchat", where={"model": "gpt-3.5*"}), rows, tmp_path / "b")
     assert [e.id for e in read_examples(manifest)] == ["gpt-3.5-turbo-0301"]
 

@@ -177,12 +177,12 @@ PUBLISHERS: dict[str, Family] = {
     ),
     # ---------------------------------------------------------------- people asked, models answered
     "wildchat": Family(
-        convert=convert_wildchat, columns=("conversation", "conversation_hash", "language"),
+        convert=convert_wildchat, columns=("conversation", "conversation_hash", "language", "model", "toxic", "redacted"),
         layout="A user's conversation with GPT-3.5 or GPT-4; select with `where` on model, toxic, redacted, language.",
         origin="allenai/WildChat-1M", license="ODC-BY-1.0", hub="allenai/WildChat-1M",
     ),
     "lmsys_chat": Family(
-        convert=convert_wildchat, columns=("conversation", "conversation_id", "language"),
+        convert=convert_wildchat, columns=("conversation", "conversation_id", "language", "model", "redacted"),
         layout="A user's conversation with one of 25 models; select with `where` on model, redacted, language.",
         origin="lmsys/lmsys-chat-1m", license="LMSYS-Chat-1M agreement (gated): treated as non-commercial", non_commercial=True,
         hub="lmsys/lmsys-chat-1m",
