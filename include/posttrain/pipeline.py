@@ -48,7 +48,7 @@ def convert(run: Run, source: str) -> StageResult:
     spec = run.recipe.source(source)
     collected = run.manifest("collect", source)
     return run.stage("convert", converter_module(spec.family), inputs=[collected], part=source,
-                     settings=spec.model_dump(mode="json", exclude={"load"}),
+                     settings=spec.model_dump(mode="json", exclude={"load", "review"}),
                      work=lambda out: convert_source(collected, spec, out))
 
 

@@ -5,6 +5,7 @@ An error names the file, the line and the key path, and what would have been all
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import os
 from collections.abc import Collection, Hashable, Sequence
@@ -79,6 +80,15 @@ Cell = bool | int | float | str | None
 """A value that a raw column is compared with."""
 
 
+class SourceReview(Section):
+    """What a person decided about a source after looking at its rows (`python -m posttrain sample SOURCE --recipe RECIPE`)."""
+
+    decision: Literal["accept", "reject"]
+    by: str = Field(min_length=1, description="who decided")
+    date: datetime.date
+    note: str = ""
+
+
 class Source(Section):
     """One source of training rows. A source without origin and licence is refused."""
 
@@ -97,6 +107,8 @@ class Source(Section):
                     "`*` in a text stands for any characters, `!` before it for all others; the other rows are rejected",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="options of the family: `python -m posttrain sources`")
+    review: SourceReview | None = Field(
+        default=None, description="a person's decision; without one that accepts, a release of its rows is refused")
 
 
 class EvalSet(Section):
@@ -177,7 +189,7 @@ class Filter(Section):
     prompt_differs: Action = "report"
     personal_data: Annotated[Literal["drop", "mask", "report", "off"], BeforeValidator(_action)] = "report"
     personal_data_kinds: tuple[Literal["email", "phone", "resident_number"], ...] = ("email", "phone", "resident_number")
-    duplicates: bool = True
+    duplicates: Duplicates = Duplicates()
     select: Select | None = None
 
 
@@ -485,7 +497,6 @@ class Recipe(Section):
     evals: tuple[EvalSet, ...] = ()
     teacher: Teacher = Teacher()
     filter: Filter = Filter()
-    duplicates: Duplicates = Duplicates()
     improve: Improve = Improve()
     synthesize: Synthesize = Synthesize()
     decontaminate: Decontaminate = Decontaminate()
@@ -516,10 +527,11 @@ class Recipe(Section):
                 raise _wrong(("sources", n, "family"), message)
             _check_options(source, FAMILIES[source.family].options, ("sources", n, "options"))
         named = [source.name for source in self.sources]
-        for n, name in enumerate(self.duplicates.priority):
+        for n, name in enumerate(self.filter.duplicates.priority):
             if name not in named:
-                raise _wrong(("duplicates", "priority", n), f"source {name!r} is not defined; {_allowed(name, named)}")
+                raise _wrong(("filter", "duplicates", "priority", n), f"source {name!r} is not defined; {_allowed(name, named)}")
         known = {*named, *MADE_SOURCES}
+        rejected = {s.name: s.review for s in self.sources if s.review and s.review.decision == "reject"}
         for split in SPLITS:
             amounts = getattr(self.mix, split)
             _refuse_twice(amount_names(amounts), ("mix", split), "source")
@@ -531,6 +543,9 @@ class Recipe(Section):
             for path, name in zip(paths, names, strict=True):
                 if name not in known:
                     raise _wrong(path, f"source {name!r} is not defined; {_allowed(name, known)}")
+                if name in rejected:
+                    who = f"{rejected[name].by}, {rejected[name].date}"
+                    raise _wrong(path, f"source {name!r} was rejected in review ({who}): take it out of the mixture")
         if self.tokenize.template == OWN and self.model.kind == "tiny" and self.tokenize.tokenizer.kind == "own":
             message = f"a tokenizer that is trained on the mixture has no template; {_allowed('', TEMPLATES)}"
             raise _wrong(("tokenize", "template"), message)

@@ -23,6 +23,7 @@ import yaml
 from posttrain.cards import CardFacts, dataset_card, licence_page, model_card
 from posttrain.licences import licence_lines, refused_licences
 from posttrain.run import Run
+from posttrain.source_review import source_rows, undecided_sources
 from posttrain.storage import (
     ArtifactWriter,
     Manifest,
@@ -54,6 +55,10 @@ def build_release(run: Run) -> StageResult:
     refused = refused_licences(run, [mix, *([pairs] if pairs else [])])
     if refused:
         raise ReleaseRefused(f"run {run.run_id} is not released: its licences do not allow it:\n" + "\n".join(refused))
+    undecided = undecided_sources(run.recipe, source_rows([mix, *([pairs] if pairs else [])]))
+    if undecided:
+        raise ReleaseRefused(f"run {run.run_id} is not released: sources without a review that accepts them:\n"
+                             + "\n".join(undecided))
     stages = _stage_manifests(run)
     settings = run.recipe.release.model_dump(mode="json") | {"recipe": run.recipe.name, "run_id": run.run_id}
     inputs = [gate, run.manifest("evaluate"), checkpoint, mix, *([pairs] if pairs else [])]

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from posttrain.cli import books, compare, data, doctor, model, options, runs, sources, tokenize, verify
+from posttrain.cli import books, compare, data, doctor, model, options, prepare, runs, sources, tokenize, verify
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
@@ -25,7 +25,8 @@ RUN_COMMANDS = {"run": runs.run, "runs": runs.runs, "show": runs.show, "report":
 DATA_COMMANDS = {
     "tokenize": tokenize.tokenize, "render": tokenize.render,
     "sources": sources.sources,
-    "compare": compare.compare, "doctor": doctor.doctor,
+    "compare": compare.compare, "doctor": doctor.doctor, "prepare": prepare.prepare,
+    "sample": prepare.sample,
     "books": books.books, "diff": books.diff,
 }
 MANY = ("--in", "--train", "--focus", "--where", "--option")
