@@ -17,7 +17,8 @@ from posttrain.storage import ArtifactWriter
 
 @pytest.mark.parametrize(("licence", "terms"), [
     ("MIT", ""), ("Apache-2.0", ""), ("ODC-BY-1.0", ""), ("CC-BY-4.0", ""), ("ENCODE licence", ""), ("NCSA", ""),
-    ("The Unlicense", ""), ("Nokia licence", ""), ("nonesuch licence", ""), ("for commercial and non-commercial use", ""), ("other", ""),
+    ("The Unlicense", ""), ("Nokia licence", ""), ("nonesuch licence", ""),
+    ("for commercial and non-commercial use", ""), ("other", ""),
     ("CC BY-NC 4.0", "non_commercial"), ("CC_BY_NC", "non_commercial"), ("OpenAI: not for commercial use", "non_commercial"),
     ("research only", "non_commercial"), ("비영리 목적으로만", "non_commercial"),
     ("Apache-2.0 (early card CC-BY-NC-4.0): non-commercial until cleared", "non_commercial"),
