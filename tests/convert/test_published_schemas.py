@@ -352,7 +352,7 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
     "web_instruct": [
         (
             {"orig_question": "o", "orig_answer": "p", "source": "mathstackexchange", "question": "q", "answer": "a", "index": 1},
-            qa("q", "a"),
+            qa("q", "a", license="CC-BY-SA-4.0"),
         )
     ],
     "squad_v1": [
@@ -449,7 +449,7 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
                 "version": "v1.1",
                 "system_prompt": "detailed thinking on",
             },
-            qa("q", "<think>\nt\n</think>\n\na", "detailed thinking on", skill="code"),
+            qa("q", "<think>\nt\n</think>\n\na", "detailed thinking on", skill="code", license="cc-by-4.0"),
         )
     ],
     "open_code_reasoning": [
@@ -465,7 +465,7 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
                 "difficulty": "EASY",
                 "solution": "1",
             },
-            qa("q", "<think>\nt\n</think>\n\n```python\n1\n```"),
+            qa("q", "<think>\nt\n</think>\n\n```python\n1\n```", license="cc-by-4.0"),
         )
     ],
     # ---------------------------------------------------------------- safety
@@ -550,7 +550,7 @@ def test_a_row_in_the_published_schema(family: str, row: Any, expected: Expected
     convert, _ = FAMILIES[family].bind({"repeat": 1} if family == "tulu3_hardcoded" else {})
     (draft,) = convert(row)
     assert draft.kind == "sft" and [(m.role, m.content) for m in draft.messages] == expected["turns"]
-    for name in ("skill", "language", "persona", "raw_id", "note"):
+    for name in ("skill", "language", "license", "persona", "raw_id", "note"):
         assert getattr(draft, name) == expected.get(name), name
     assert draft.tags == expected.get("tags", ())
 

@@ -15,7 +15,7 @@ DEFAULT = TraceOptions()
 
 
 def convert_llama_nemotron(row: Any, options: TraceOptions = DEFAULT) -> list[Draft]:
-    """`input` (turns or a text), then `output`, after `system_prompt`; the category becomes the skill.
+    """`input` (turns or a text), then `output`, after `system_prompt`. The category becomes the skill; the licence is the row's own.
 
     Outputs with reasoning begin with a <think> block. Without the trace, the system text that asks for it goes as well.
     """
@@ -30,4 +30,4 @@ def convert_llama_nemotron(row: Any, options: TraceOptions = DEFAULT) -> list[Dr
     if system.strip() and messages[0].role != "system":
         messages = (Message("system", system), *messages)
     check_turns(messages)
-    return [Draft(messages=messages, skill=label_of(fields, "category"))]
+    return [Draft(messages=messages, skill=label_of(fields, "category"), license=optional_text(fields, "license"))]

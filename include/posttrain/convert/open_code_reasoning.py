@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from posttrain.convert.draft import Draft, RawRow, Refused
-from posttrain.convert.fields import object_of, text_of
+from posttrain.convert.fields import object_of, optional_text, text_of
 from posttrain.convert.think import TraceOptions, without_trace
 from posttrain.convert.turns import question_answer
 from posttrain.schema import UnreadableRow
@@ -23,14 +23,17 @@ DEFAULT = CodeReasoningOptions()
 
 
 def convert_open_code_reasoning(row: Any, options: CodeReasoningOptions = DEFAULT) -> list[Draft]:
-    """The problem, and reasoning and code as published. In `split_1` the problem is `-`: it stands in other data sets only."""
+    """The problem, and reasoning and code as published, under the row's own licence.
+
+    In `split_1` the problem is `-`: it stands in other data sets only.
+    """
     fields = object_of(row)
     problem, output = text_of(fields, "input"), text_of(fields, "output")
     if problem.strip() == "-":
         raise UnreadableRow("missing_field", "input", "the problem stands in the data set that `dataset` names")
     if options.trace == "drop":
         output = without_trace(output, "output")
-    return [Draft(messages=question_answer(problem, output))]
+    return [Draft(messages=question_answer(problem, output), license=optional_text(fields, "license"))]
 
 
 def sample_answers(rows: Iterable[RawRow], options: CodeReasoningOptions) -> Iterator[RawRow | Refused]:

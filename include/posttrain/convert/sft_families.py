@@ -33,6 +33,7 @@ from posttrain.convert.tatqa import convert_tatqa
 from posttrain.convert.text_turns import convert_lima, convert_ultrachat
 from posttrain.convert.think import TraceOptions
 from posttrain.convert.tulu3 import HardcodedOptions, convert_hardcoded, convert_tulu3_persona
+from posttrain.convert.web_instruct import convert_web_instruct
 from posttrain.convert.wild_safety import convert_wildguardmix, convert_wildjailbreak
 from posttrain.convert.wildchat import convert_wildchat
 
@@ -261,9 +262,9 @@ PUBLISHERS: dict[str, Family] = {
         origin="LipengCS/Table-GPT", license="MIT", hub="LipengCS/Table-GPT", config="All",
     ),
     "web_instruct": Family(
-        convert=convert_prompt_completion, columns=("question", "answer"),
-        layout="Questions from the web; the licences of `source` stackexchange/mathstackexchange and socratic differ.",
-        origin="TIGER-Lab/WebInstructSub", license="Apache-2.0 (card); Stack Exchange part CC-BY-SA-4.0",
+        convert=convert_web_instruct, columns=("question", "answer", "source"),
+        layout="A question from the web and its answer; rows from Stack Exchange get their own licence, CC-BY-SA-4.0.",
+        origin="TIGER-Lab/WebInstructSub", license="Apache-2.0",
         hub="TIGER-Lab/WebInstructSub",
     ),
     "squad_v1": Family(
@@ -327,14 +328,14 @@ PUBLISHERS: dict[str, Family] = {
         origin="simplescaling/s1K-1.1", license="MIT", hub="simplescaling/s1K-1.1",
     ),
     "llama_nemotron": Family(
-        convert=convert_llama_nemotron, options=TraceOptions, columns=("input", "output", "system_prompt", "category"),
-        layout="Turns and the answer after them, with reasoning in think tags (or left out).",
-        origin="nvidia/Llama-Nemotron-Post-Training-Dataset", license="CC-BY-4.0 (the rows name their own in `license`)",
+        convert=convert_llama_nemotron, options=TraceOptions, columns=("input", "output", "system_prompt", "category", "license"),
+        layout="Turns and the answer after them, with reasoning in think tags (or left out), under the row's own licence.",
+        origin="nvidia/Llama-Nemotron-Post-Training-Dataset", license="CC-BY-4.0",
         hub="nvidia/Llama-Nemotron-Post-Training-Dataset", config="SFT", split="code",
     ),
     "open_code_reasoning": Family(
         convert=convert_open_code_reasoning, options=CodeReasoningOptions, sample=sample_answers,
-        columns=("id", "input", "output"),
+        columns=("id", "input", "output", "license"),
         layout="A programming problem and an answer of DeepSeek-R1, with reasoning in think tags (or left out).",
         origin="nvidia/OpenCodeReasoning", license="CC-BY-4.0", hub="nvidia/OpenCodeReasoning", config="split_0", split="split_0",
     ),
