@@ -232,8 +232,11 @@ class Rejected:
     row: Any = None
 
 
+_KINDS: dict[type, Kind] = {SFTExample: "sft", PreferencePair: "preference", RLVRExample: "rlvr"}
+
+
 def kind_of(example: Example) -> Kind:
-    return next(kind for kind, cls in EXAMPLE_TYPES.items() if type(example) is cls)  # type: ignore[return-value]
+    return _KINDS[type(example)]
 
 
 def to_row(example: Example) -> dict[str, Any]:
@@ -296,9 +299,12 @@ def check_turns(messages: tuple[Message, ...], *, answered: bool = True) -> None
 
 
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
+_KOREAN = re.compile(r"[\u1100-\u11ff\uac00-\ud7a3]")  # NFC makes syllables of the jamo of the first range
 
 
 def guess_language(text: str) -> str:
     """`ko` where at least a tenth of the letters is Hangul, else `en`: a fallback for sources that declare none."""
+    if not _KOREAN.search(text):  # most texts; counting the letters takes eight times as long
+        return "en"
     letters = [c for c in unicodedata.normalize("NFC", text) if c.isalpha()]
     return "ko" if letters and len(_HANGUL.findall("".join(letters))) >= 0.1 * len(letters) else "en"

@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+from posttrain.duplicates.settings import Duplicates
 from posttrain.filters import RULES, RuleCounts, filter_examples, judge_example
 from posttrain.recipe import Filter
 from posttrain.schema import Message, SFTExample
@@ -74,6 +75,6 @@ def test_the_stage_keeps_counts_and_masks(tmp_path: Path) -> None:
 
 
 def test_a_rule_that_is_off_is_not_in_the_facts(tmp_path: Path) -> None:
-    done = run(tmp_path, [row(1, "Yes")], Filter(one_word_answers="off", duplicates=False))
+    done = run(tmp_path, [row(1, "Yes")], Filter(one_word_answers="off", duplicates=Duplicates(conversations=False)))
     assert list(done.facts["rules"]) == [rule.name for rule in RULES if rule.name != "one_word_answers"]
     assert done.facts["rule_details"] == {}

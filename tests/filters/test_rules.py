@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posttrain.duplicates.settings import Duplicates
 from posttrain.filters import (
     KEYWORDS,
     RULES,
     SPECIAL_TOKENS,
-    check_duplicate,
     check_example,
     conversation_digest,
     count_words,
@@ -196,12 +196,10 @@ def test_the_first_rule_in_order_gives_the_reason() -> None:
 
 
 def test_duplicates_are_normalised_conversations() -> None:
-    first, seen = sft("What is  AI?", "A field."), set[bytes]()
-    assert check_duplicate(first, seen) is None
-    drop = check_duplicate(sft("what is ai?\n", "A field.", id="b", source="other"), seen)
-    assert drop is not None and drop.reason == "duplicate_conversation"
-    assert check_duplicate(sft("What is AI?", "A science."), seen) is None
-    assert all(len(digest) == 16 for digest in seen)
+    first = conversation_digest(sft("What is  AI?", "A field."))
+    assert first == conversation_digest(sft("what is ai?\n", "A field.", id="b", source="other"))
+    assert first != conversation_digest(sft("What is AI?", "A science."))
+    assert len(first) == 16
 
 
 def test_decomposed_hangul_is_the_same_text() -> None:
@@ -213,9 +211,8 @@ def test_decomposed_hangul_is_the_same_text() -> None:
 
 def test_sft_and_rlvr_rows_of_one_question_are_no_duplicates() -> None:
     question = "Tom has 3 apples and buys 4. How many now?"
-    seen = set[bytes]()
-    for example in (sft(question, "7 apples in all"), rlvr(question), pair(question, "7", "8"), pair(question, "8", "7")):
-        assert check_duplicate(example, seen) is None
+    examples = (sft(question, "7 apples in all"), rlvr(question), pair(question, "7", "8"), pair(question, "8", "7"))
+    assert len({conversation_digest(example) for example in examples}) == 4
 
 
 def test_where_a_turn_ends_is_part_of_the_conversation() -> None:
@@ -265,7 +262,7 @@ def test_the_first_source_in_order_keeps_a_duplicate(tmp_path: Path) -> None:
     two = write(tmp_path, "two", [sft("Explain the sun", "It is a star.", id="2", source="two")])
     assert [e.id for e in read_examples(run_filter(tmp_path / "a", [one, two]))] == ["1"]
     assert [e.id for e in read_examples(run_filter(tmp_path / "b", [two, one]))] == ["2"]
-    both = run_filter(tmp_path / "c", [one, two], Filter(duplicates=False))
+    both = run_filter(tmp_path / "c", [one, two], Filter(duplicates=Duplicates(conversations=False)))
     assert [e.id for e in read_examples(both)] == ["1", "2"]
 
 

@@ -90,7 +90,7 @@ def artifacts_of(paths: list[Path]) -> list[Manifest]:
 
 def mixture_of(files: list[Path]) -> Manifest:
     """Rows in files as an artifact like that of `mix`: SFT, preference and RLVR rows, each in the split of its kind."""
-    from posttrain.schema import SCHEMAS, kind_of, to_row
+    from posttrain.schema import kind_of
     from posttrain.storage import read_examples, scratch_folder
 
     folder = Path(scratch_folder(workspace_url(), "import"))
@@ -104,7 +104,7 @@ def mixture_of(files: list[Path]) -> Manifest:
             for example in read_examples(manifest):
                 out.read(example.source)
                 out.kept(example.source)
-                out.write(kind_of(example), to_row(example), SCHEMAS[kind_of(example)])
+                out.add(kind_of(example), example)
 
     settings = {"files": [sha256_file(parent["path"]) for parent in inputs.parents]}
     result = do_once("mix", settings=settings, code="import", inputs=inputs.manifests, work=work, workspace=workspace_url())

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from posttrain.convert.gsm8k_guard import begins_with_test_question, holds_test_question
 from posttrain.convert.where import rows_where
 from posttrain.schema import (
-    SCHEMAS,
     Example,
     Kind,
     Message,
@@ -26,7 +25,6 @@ from posttrain.schema import (
     SFTExample,
     UnreadableRow,
     guess_language,
-    to_row,
 )
 
 if TYPE_CHECKING:
@@ -126,7 +124,7 @@ def convert_rows(
         row_id = _row_id(drafts[0], own_id, taken)
         for number, draft in enumerate(drafts):
             example = _example(draft, row_id + _suffix(draft, number), raw_file, raw_row, published_source(value), spec)
-            out.write(draft.kind, to_row(example), SCHEMAS[draft.kind])
+            out.add(draft.kind, example)
             if draft.note:
                 log.warning("%s row %d: %s", raw_file, raw_row, draft.note)
                 notes["rows"] += 1

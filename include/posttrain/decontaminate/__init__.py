@@ -110,6 +110,6 @@ def _place(example: Example, findings: list[Finding], overlapping: dict[str, lis
         out.reject_example(example, "eval_set_overlap", "over the data-set rule on " + ", ".join(overlapping[example.source]))
     elif decision == "review":
         out.kept(example.source)
-        out.write(REVIEW + kind_of(example), to_row(example), SCHEMAS[kind_of(example)])
+        out.add(REVIEW + kind_of(example), example)
     else:
         out.keep(example)

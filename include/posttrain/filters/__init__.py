@@ -5,8 +5,8 @@ first rule that drops and speaks, with that rule's reason, and keeps its body. A
 and counted, and a few such rows are shown.
 """
 
+from posttrain.duplicates.texts import conversation_digest
 from posttrain.filters.counts import RuleCounts
-from posttrain.filters.duplicates import check_duplicate, conversation_digest
 from posttrain.filters.keywords import KEYWORDS
 from posttrain.filters.length import count_words
 from posttrain.filters.rules import RULES, Drop, FilterRule, Rule, Verdict, check_example, judge_example, prepare_rules
@@ -15,6 +15,6 @@ from posttrain.filters.tokens import SPECIAL_TOKENS
 from posttrain.filters.view import RowView
 
 __all__ = [
-    "KEYWORDS", "RULES", "SPECIAL_TOKENS", "Drop", "FilterRule", "RowView", "Rule", "RuleCounts", "Verdict", "check_duplicate",
-    "check_example", "conversation_digest", "count_words", "filter_examples", "judge_example", "prepare_rules", "stage_settings",
+    "KEYWORDS", "RULES", "SPECIAL_TOKENS", "Drop", "FilterRule", "RowView", "Rule", "RuleCounts", "Verdict", "check_example",
+    "conversation_digest", "count_words", "filter_examples", "judge_example", "prepare_rules", "stage_settings",
 ]

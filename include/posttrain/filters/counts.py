@@ -18,7 +18,8 @@ EXAMPLES = 10
 SHOWN = 200
 """Characters of each turn that are shown."""
 TURNS_SHOWN = 4
-AFTER_RULES = {"duplicates": "duplicate_conversation", "select": "not_chosen"}
+DUPLICATES = "duplicates"
+AFTER_RULES = {DUPLICATES: "duplicate_conversation", "select": "not_chosen"}
 """What drops rows after the rules, with its (first) reason."""
 
 
@@ -44,6 +45,18 @@ class RuleCounts:
         elif rank >= kept[0][0]:
             heapq.heappushpop(kept, (rank, json.dumps(show(example, found))))
 
+    def state(self) -> dict[str, Any]:
+        """All of it as JSON, for another process or a later run."""
+        return {"rows": {rule: dict(rows) for rule, rows in self.rows.items()}, "examples": self._examples}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> RuleCounts:
+        """The inverse of `state`."""
+        counts = cls()
+        counts.rows = {rule: Counter(rows) for rule, rows in state["rows"].items()}
+        counts._examples = {rule: [(rank, shown) for rank, shown in kept] for rule, kept in state["examples"].items()}
+        return counts
+
     def merge(self, other: RuleCounts) -> None:
         """Add what another worker counted."""
         for rule, rows in other.rows.items():
@@ -56,7 +69,7 @@ class RuleCounts:
         `rules` has every rule that is on, with `duplicates` and `select`, in order. `rule_details` has those that spoke; rows
         counted for a rule that reports or masks are kept rows. An example is {id, source, detail, turns: ["role: text"]}.
         """
-        after = {"duplicates": settings.duplicates, "select": settings.select is not None}
+        after = {DUPLICATES: settings.duplicates.any, "select": settings.select is not None}
         actions = {rule.name: action_of(rule.name, settings) for rule in RULES}
         actions = {name: action for name, action in (actions | dict.fromkeys(AFTER_RULES, "drop")).items()
                    if action != "off" and after.get(name, True)}
