@@ -1,7 +1,11 @@
-"""`python docs/generate.py`: write the pages of docs/ that follow from the code. A test compares them with it."""
+"""`python docs/generate.py`: write the pages of docs/ that follow from the code. A test compares them with it.
+
+`python docs/generate.py filters --data-root FOLDER`: the page that follows from real files as well.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -109,11 +113,27 @@ def _hub(family: dict[str, Any]) -> str:
     if family["hub"] is None:
         return family["origin"]
     parts = [family["hub"], *([f"config {family['config']}"] if family["config"] else [])]
-    return ", ".join([*parts, *([f"split {family['split']}"] if family["split"] != "train" else [])])
+    parts += [f"split {family['split']}"] if family["split"] != "train" else []
+    return ", ".join([*parts, *(f"`{files}`" for files in family["files"])])
 
 
 PAGES = {"sources.md": sources_page, "reasons.md": reasons_page}
 
+
+
+def write_filters_page(arguments: list[str]) -> None:
+    """`filters --data-root FOLDER`: docs/filters.md counts what every rule finds in real files, which takes a minute."""
+    parser = argparse.ArgumentParser(prog="docs/generate.py filters")
+    parser.add_argument("--data-root", required=True, type=Path, help="the folder of public data that recipe `real` reads")
+    from filter_page import count_rules, filters_page
+
+    page = filters_page(count_rules(parser.parse_args(arguments).data_root.resolve()))
+    (FOLDER / "filters.md").write_text(page, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for name, page in PAGES.items():
-        (FOLDER / name).write_text(page(), encoding="utf-8")
+    if sys.argv[1:2] == ["filters"]:
+        write_filters_page(sys.argv[2:])
+    else:
+        for name, page in PAGES.items():
+            (FOLDER / name).write_text(page(), encoding="utf-8")

@@ -129,15 +129,17 @@ def _raw_files(load: Load, root: Path, seed: int) -> Iterator[tuple[str, Iterato
             yield raw_name(path, root), read_raw_file(path), sha256_file(str(path))
     elif load.kind == "hub":
         commit = _commit(load)
-        yield f"{load.id}@{commit}/{load.config or 'default'}/{load.split}", enumerate(_hub_rows(load, commit)), ""
+        for files in load.files or (None,):
+            part = files or f"{load.config or 'default'}/{load.split}"
+            yield f"{load.id}@{commit}/{part}", enumerate(_hub_rows(load, commit, files)), ""
     else:
         yield "procedural", enumerate(_procedural_rows(load, seed)), ""
 
 
-def _hub_rows(load: HubLoad, commit: str) -> Iterator[Any]:
+def _hub_rows(load: HubLoad, commit: str, files: str | None) -> Iterator[Any]:
     from datasets import load_dataset
 
-    yield from load_dataset(load.id, load.config, split=load.split, revision=commit)
+    yield from load_dataset(load.id, load.config, split=load.split, revision=commit, data_files=files)
 
 
 def _procedural_rows(load: ProceduralLoad, seed: int) -> Iterator[Any]:

@@ -47,6 +47,8 @@ class HubLoad(Section):
     revision: str = Field(min_length=1, description="a commit (40 hex digits) or a tag; a branch moves under you")
     config: str | None = None
     split: str = "train"
+    files: tuple[str, ...] = Field(
+        default=(), description="files or globs of the repository, each loaded on its own; all of the configuration unless said")
 
 
 class FileLoad(Section):

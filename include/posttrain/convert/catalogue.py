@@ -21,6 +21,7 @@ def family_facts(name: str, family: Family) -> dict[str, Any]:
         "name": name, "kinds": list(family.kinds), "layout": family.layout, "columns": list(family.columns),
         "origin": family.origin, "license": family.license, "non_commercial": family.non_commercial,
         "commercial_use": family.commercial_use, "hub": family.hub, "config": family.config,
+        "files": list(family.files),
         "split": family.split if family.hub else None, "revision": family.revision if family.hub else None,
         "options": option_facts(family), "tested": REAL if family.tested_on else BY_HAND, "tested_on": list(family.tested_on),
     }

@@ -35,6 +35,8 @@ class Family:
     hub: str | None = None
     config: str | None = None
     split: str = "train"
+    files: tuple[str, ...] = ()
+    """Of the Hub repository, where not all of them are rows of this layout, or a path says something about its rows."""
     revision: str = "main"
     join: Join | None = None
     """Puts raw rows that are parts of one conversation together."""

@@ -15,7 +15,7 @@ DEFAULT = TraceOptions()
 
 
 def convert_llama_nemotron(row: Any, options: TraceOptions = DEFAULT) -> list[Draft]:
-    """`input` (turns or a text), then `output`, after `system_prompt`. The category becomes the skill; the licence is the row's own.
+    """`input` (turns or a text), then `output`, after `system_prompt`; `category` is the skill, the licence the row's own.
 
     Outputs with reasoning begin with a <think> block. Without the trace, the system text that asks for it goes as well.
     """

@@ -10,7 +10,7 @@ from posttrain.convert.alpaca import convert_alpaca
 from posttrain.convert.aya import convert_aya
 from posttrain.convert.coconot import convert_coconot
 from posttrain.convert.family import Family
-from posttrain.convert.flan import FlanOptions, convert_flan, sample_collections
+from posttrain.convert.flan import TULU3_SAMPLE, FlanOptions, convert_flan, sample_collections
 from posttrain.convert.guanaco import convert_guanaco
 from posttrain.convert.korean_qa import convert_korean_qa
 from posttrain.convert.llama_nemotron import convert_llama_nemotron
@@ -192,7 +192,7 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_sharegpt, options=ShareGptOptions, columns=("conversations",),
         layout="As sharegpt: conversations that users of ChatGPT shared, the 90,000 that Vicuna was trained on.",
         origin="anon8231489123/ShareGPT_Vicuna_unfiltered", license="none stated: users' conversations with ChatGPT",
-        hub="anon8231489123/ShareGPT_Vicuna_unfiltered",
+        hub="anon8231489123/ShareGPT_Vicuna_unfiltered", files=("HTML_cleaned_raw_dataset/*.json",),
     ),
     "arena_answers": Family(
         convert=convert_arena_answers, columns=("messages",),
@@ -243,6 +243,7 @@ PUBLISHERS: dict[str, Family] = {
         columns=("inputs", "targets", "_task_source/task_source", "_template_type/template_type"),
         layout="A prompted task and its answer; of each sub-collection the fixed number of rows that Tülu 3 took.",
         origin="Open-Orca/FLAN", license="none stated: each task keeps its own terms", hub="Open-Orca/FLAN",
+        files=tuple(f"{name}_data/*" for name in TULU3_SAMPLE),
     ),
     "p3": Family(
         convert=convert_p3, columns=("inputs_pretokenized/prompt", "targets_pretokenized/completion"),
