@@ -84,7 +84,7 @@ class TestAlpacaTemplate:
             "output": "Oak tree: Plant\nCopper ore: Mineral\nElephant: Animal",
         }
         assert parse_alpaca(self.TEXT) == fields
-        assert parse_alpaca(self.TEXT.replace("Response:\n", "Response:")) == fields, "Stanford's training code has no newline there"
+        assert parse_alpaca(self.TEXT.replace("Response:\n", "Response:")) == fields, "as in Stanford's training code"
         for row in (self.TEXT, {"text": self.TEXT}):
             assert (
                 turns("alpaca", row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from jinja2 import TemplateError
 
 from posttrain.convert.alpaca import parse_alpaca
-from posttrain.schema import Message, UnreadableRow
+from posttrain.recipe import Tokenize
+from posttrain.schema import REASONS, Message, UnreadableRow
 from posttrain.tokenize.chat import answer_tokens, encode_texts, render_turns
-from posttrain.tokenize.templates import LLAMA2_SYSTEM_PROMPT, TEMPLATES
+from posttrain.tokenize.templates import LLAMA2_SYSTEM_PROMPT, OWN, TEMPLATES
 
 SYSTEM, QUESTION, ANSWER = "You are a helpful assistant", "What is 4 + 4?", "4 + 4 = 8"
 ONE_INSTRUCTION = ("alpaca", "alpaca_stanford")
@@ -247,3 +249,17 @@ def test_the_llama_2_template_of_a_released_tokenizer_refuses_by_itself(tiny):
 def test_a_lone_surrogate_is_refused(tiny):
     with pytest.raises(UnreadableRow, match="undecodable_text"):
         render_turns(tiny["tulu"], turns("a\ud800", "b"))
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_page_lists_every_template_setting_and_reason(project):
+    page = (project / "docs" / "tokens.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([\w.]+)` \| ", page, flags=re.MULTILINE)
+    assert listed == [*TEMPLATES, OWN, *(f"tokenize.{name}" for name in Tokenize.model_fields)]
+    for name, template in TEMPLATES.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |")).replace("\\|", "|")
+        assert all(f"`{token}`" in row for token in template.tokens)
+        assert (f"`{template.end}`" if template.end else "end of text") in row
+    assert set(re.findall(r"\(`(\w+)`\)", page)) <= set(REASONS)

@@ -1,4 +1,4 @@
-"""Stanford Alpaca: {instruction, input, output}, with LLaMA-Factory's `history`; and rows that are the rendered prompt template."""
+"""Stanford Alpaca: {instruction, input, output}, with LLaMA-Factory's `history`; rows that are the rendered template too."""
 
 from __future__ import annotations
 
