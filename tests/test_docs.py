@@ -11,6 +11,7 @@ import pytest
 
 from posttrain.cli import DATA_COMMANDS, RUN_COMMANDS, STAGE_COMMANDS
 from posttrain.convert import FAMILIES
+from posttrain.filters import RowView
 from posttrain.recipe import STAGES, Filter, recipe_names
 from posttrain.schema import Message, SFTExample, UnreadableRow
 
@@ -82,7 +83,7 @@ def example_of(project: Path, function: str) -> Any:
     lines = block.splitlines()
     indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
     names: dict[str, Any] = {}
-    header = "from posttrain import recipe\nfrom posttrain.schema import Example, all_messages\n" \
+    header = "from posttrain import recipe\nfrom posttrain.filters import RowView\n" \
              "from posttrain.verifiers.verdict import Verdict\n"
     exec(header + "\n".join(line[indent:] for line in lines), names)
     return names[function]
@@ -101,7 +102,7 @@ def test_the_example_rule_finds_what_it_says(project: Path) -> None:
     own = {"id": "1", "source": "s", "category": "general", "skill": "general", "language": "en", "license": "MIT"}
     asked = Message("user", "HI")
     loud, calm = (SFTExample(**own, messages=(asked, Message("assistant", text))) for text in ("GO AWAY", "Hello"))
-    assert rule(loud, Filter()) == "the answer shouts: 'GO AWAY'" and rule(calm, Filter()) is None
+    assert rule(RowView(loud), Filter()) == "the answer shouts: 'GO AWAY'" and rule(RowView(calm), Filter()) is None
 
 
 @pytest.mark.parametrize(("completion", "score"), [("Yes, it is.", 1.0), ("no", 0.0), ("", 0.0)])
