@@ -51,7 +51,7 @@ def settings(
 ) -> None:
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, stream=sys.stderr,
                         format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", force=True)
-    for chatty in ("httpx", "httpcore", "urllib3", "fsspec", "matplotlib"):
+    for chatty in ("httpx", "httpx2", "httpcore", "urllib3", "fsspec", "matplotlib"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from posttrain import hub
 from posttrain import recipe as settings_of
 from posttrain.cli import options
 from posttrain.cli.artifact import show_counts, unfinished, write_stage
+from posttrain.cli.convert_filters import filtered_conversion
 from posttrain.cli.evals import check_evals, eval_index, eval_parents
 from posttrain.cli.mixture import default_mix
 from posttrain.cli.raw import chosen, collect_all, raw_sources
@@ -116,10 +118,22 @@ def collect(
 def convert(
     family: Annotated[str | None, typer.Option("--family", help="`sources` lists them.", show_default=False)] = None,
     paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: FamilyLicense = None, origin: Origin = None,
-    category: Category = "general", where: Where = None, option: FamilyOption = None, run: options.RunId = None,
-    as_json: options.AsJson = False,
+    category: Category = "general", where: Where = None, option: FamilyOption = None,
+    keywords: Annotated[
+        bool, typer.Option("--apply-keyword-filter", "--apply-keyword-filters", help="Drop rows by the keyword rule."),
+    ] = False,
+    empty: Annotated[
+        bool, typer.Option("--apply-empty-message-filter", "--apply-empty-message-filters", help="Drop rows with an empty turn."),
+    ] = False,
+    push_to_hub: Annotated[
+        str | None, typer.Option("--push-to-hub", metavar="ENTITY/NAME", show_default=False,
+                                 help="Upload the rows as this private data set; the token comes from HF_TOKEN."),
+    ] = None,
+    run: options.RunId = None, as_json: options.AsJson = False,
 ) -> None:
     """Raw rows → SFT examples, preference pairs and RLVR examples; an unreadable row is kept with file, row, field and reason."""
+    if run and (keywords or empty or push_to_hub):
+        raise typer.BadParameter("within a run, the recipe's `filter` and `release` do what the filters and the push would do")
     if run:
         return do_in_run("convert", run, source, as_json)
     needed(family=family, out=out, **{"in": paths})
@@ -127,20 +141,31 @@ def convert(
         raise typer.BadParameter(f"no source family {family!r}; there are {', '.join(sorted(FAMILIES))}")
     if category not in settings_of.CATEGORIES:
         raise typer.BadParameter(f"no category {category!r}; there are {', '.join(settings_of.CATEGORIES)}")
+    if push_to_hub:
+        hub.check_push(push_to_hub)
     sources = raw_sources(paths or [], source)
     choices = chosen(FAMILIES[family], license, where or [], option or [])
     licence = license or FAMILIES[family].license or UNSTATED
     specs = [[spec.model_copy(update=choices) for spec in s.specs(family, licence, origin, category)] for s in sources]
-    settings = [spec[0].model_dump(mode="json", exclude={"load"}) for spec in specs]
+    settings = [spec[0].model_dump(mode="json", exclude={"load", "review"}) for spec in specs]
     with unfinished(out) as folder:
         inputs = collect_all(sources, specs, folder)
 
-        def work(writer: ArtifactWriter) -> None:
+        def convert_all(writer: ArtifactWriter) -> None:
             for collected, spec in zip(inputs.manifests, specs, strict=True):
                 convert_source(collected, spec[0], writer)
 
+        def work(writer: ArtifactWriter) -> None:
+            if keywords or empty:
+                filtered_conversion(convert_all, writer, folder, keywords=keywords, empty=empty)
+            else:
+                convert_all(writer)
+
+        applied = {"apply_keyword_filter": keywords, "apply_empty_message_filter": empty} if keywords or empty else {}
         manifest = write_stage("convert", converter_module(family), folder, out, inputs,
-                               settings[0] if len(settings) == 1 else {"sources": settings}, work)
+                               (settings[0] if len(settings) == 1 else {"sources": settings}) | applied, work)
+    if push_to_hub:
+        typer.echo(f"pushed to {hub.push_rows(manifest, push_to_hub)}", err=True)
     show_counts(manifest, as_json)
 
 
