@@ -32,7 +32,8 @@ def _source(family: str, **fields: Any) -> Source:
 def _convert(family: str, rows: list[Any], out: Path, **fields: Any) -> tuple[Manifest, list[Example]]:
     writer = ArtifactWriter(str(out), stage="convert")
     raw = [row if isinstance(row, tuple) else ("a.jsonl", n, row) for n, row in enumerate(rows)]
-    convert_rows(FAMILIES[family].convert, raw, _source(family, **fields), writer)
+    spec = _source(family, **fields)
+    convert_rows(FAMILIES[family].bind(spec.options)[0], raw, spec, writer)
     manifest = writer.finish()
     return manifest, list(read_examples(manifest))
 
@@ -97,6 +98,13 @@ class TestIds:
         row = {"instruction": "q", "instances": [{"output": "1"}, {"output": "2"}, {"output": "3"}]}
         _, examples = _convert("self_instruct", [row], tmp_path)
         assert [e.id for e in examples] == ["tiny_0", "tiny_0-1", "tiny_0-2"]
+
+
+    def test_the_number_of_a_draft_makes_no_second_one_either(self, tmp_path: Path) -> None:
+        rows = [_chat("a", id="r-1"), _chat("b", id="r"), _chat("c", id="r-2")]
+        _, examples = _convert("tulu3_hardcoded", rows, tmp_path, options={"repeat": 3})
+        ids = [e.id for e in examples]
+        assert ids == ["r-1", "r-1-1", "r-1-2", "r", "r-1x", "r-2", "tiny_2", "tiny_2-1", "tiny_2-2"] and len(set(ids)) == 9
 
 
 class TestSkillAndLanguage:

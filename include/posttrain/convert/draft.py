@@ -78,7 +78,7 @@ Sample = Callable[[Iterable[RawRow]], Iterator[RawRow | Refused]]
 """For a family of which a fixed part is taken: the rows that are, in any order, and those that are not."""
 
 NOTES_SHOWN = 20
-"""So many of the rows with a note are named in the manifest; all of them are counted."""
+"""So many of the rows with a note are named in the log and in the manifest; all of them are counted."""
 
 
 def row_by_row(rows: Iterable[RawRow]) -> Iterator[tuple[Any, list[RawRow]]]:
@@ -123,12 +123,13 @@ def convert_rows(
         own_id = f"{spec.name}_{raw_row}" + (f".{number_of_file}" if number_of_file else "")
         row_id = _row_id(drafts[0], own_id, taken)
         for number, draft in enumerate(drafts):
-            example = _example(draft, row_id + _suffix(draft, number), raw_file, raw_row, published_source(value), spec)
+            example_id = _free(row_id + _suffix(draft, number), taken) if number else row_id
+            example = _example(draft, example_id, raw_file, raw_row, published_source(value), spec)
             out.add(draft.kind, example)
             if draft.note:
-                log.warning("%s row %d: %s", raw_file, raw_row, draft.note)
                 notes["rows"] += 1
                 if len(notes["first"]) < NOTES_SHOWN:
+                    log.warning("%s row %d: %s", raw_file, raw_row, draft.note)
                     notes["first"].append({"id": example.id, "raw_file": raw_file, "raw_row": raw_row, "note": draft.note})
     if notes["rows"]:
         out.facts.setdefault("notes", {})[spec.name] = notes
@@ -174,11 +175,15 @@ def check_draft(draft: Draft, guarded: bool = True) -> None:
 
 def _row_id(first: Draft, own: str, taken: set[str]) -> str:
     """The raw row's id where the draft asks for it and it is free, else `own`; unique within the source."""
-    row_id = first.raw_id if first.raw_id and first.raw_id not in taken else own
-    while row_id in taken:
-        row_id += "x"
-    taken.add(row_id)
-    return row_id
+    return _free(first.raw_id if first.raw_id and first.raw_id not in taken else own, taken)
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    """The id, with as many `x` behind it as make it unique; it is taken from now on."""
+    while wanted in taken:
+        wanted += "x"
+    taken.add(wanted)
+    return wanted
 
 
 def _suffix(draft: Draft, number: int) -> str:
