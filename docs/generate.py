@@ -73,7 +73,8 @@ when a source is collected; that commit is recorded and decides the artifact's k
 
 **Commercial use.** What the publisher's card or repository allows, by its licence text; "unclear" where none is stated. Texts by
 other models or from other sites may have terms of their own, which the table does not know. What counts in a run is the
-licence that the recipe states for its source.
+licence that the recipe states for its source. The licences of Tülu 3's sources come from its published record. The others were
+written down from memory of the cards, which could not be opened here: read the card before a release.
 
 **Reasoning traces** have no column of their own. They stand in `<think>` tags before the answer, or are left out: option `trace`.
 """
