@@ -72,7 +72,7 @@ class _Turns:
 def examples_of(kind: str, batch: pa.RecordBatch) -> Iterator[Example]:
     """The rows of a batch as examples. A column that the batch lacks takes its default, an unknown one is refused."""
     cls, names = EXAMPLE_TYPES[kind], batch.schema.names
-    columns = [_conversations(batch.column(name)) if name in _CONVERSATIONS[kind] else _values(name, batch.column(name))
+    columns = [conversations_of(batch.column(name)) if name in _CONVERSATIONS[kind] else _values(name, batch.column(name))
                for name in names]
     for values in zip(*columns, strict=True):
         yield cls(**dict(zip(names, values, strict=True)))
@@ -83,7 +83,8 @@ def _values(name: str, column: pa.Array) -> list[Any]:
     return [tuple(value or ()) for value in values] if name == "tags" else values
 
 
-def _conversations(column: pa.ListArray) -> Iterator[tuple[Message, ...]]:
+def conversations_of(column: pa.ListArray) -> Iterator[tuple[Message, ...]]:
+    """The conversations of a column of type schema.MESSAGES; null is an empty one."""
     offsets = column.offsets.to_pylist()
     first, last = (offsets[0], offsets[-1]) if offsets else (0, 0)
     turns = column.values.slice(first, last - first)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from posttrain.schema import SCHEMAS
-from posttrain.storage import ArtifactWriter, Manifest, exists, join, load_manifest, sha256_json
+from posttrain.storage import ArtifactWriter, Manifest, exists, join, load_manifest, read_table, sha256_json
 from posttrain.workers import Workers, worker_count
 
 log = logging.getLogger(__name__)
@@ -60,14 +61,16 @@ def workers_for(shards: list[Shard]) -> Workers:
     return Workers(worker_count() if sum(shard.rows for shard in shards) >= ROWS_FOR_WORKERS else 1)
 
 
-def work_shards(out: ArtifactWriter, shards: list[Shard], work: ShardWork, arguments: Any, workers: Workers) -> list[Manifest]:
+def work_shards(
+    out: ArtifactWriter, shards: list[Shard], work: ShardWork, arguments: Any, workers: Workers, content: str = "",
+) -> list[Manifest]:
     """The artifact of every shard, in the order of `shards`: found again where it exists, else made by `work`.
 
-    What decides a shard's result beside its rows are the stage's settings and code, which the writer knows, and the content of
-    the stage's other inputs, which must be among its settings. `arguments` are passed to `work` as they are.
+    What decides a shard's result beside its rows are the stage's settings and code, which the writer knows, and `content`, that
+    of the stage's other inputs. `arguments` are passed to `work` as they are.
     Facts: {"shards": {"all", "redone"}}.
     """
-    tasks = [_Task(work, shard, arguments, out.stage, *_place(out, shard)) for shard in shards]
+    tasks = [_Task(work, shard, arguments, out.stage, *_place(out, shard, content)) for shard in shards]
     missing = {task.path: task for task in tasks if not exists(join(task.path, "manifest.json"))}  # the same rows twice: once
     out.facts["shards"] = {"all": len(tasks), "redone": len(missing)}
     progress = Progress(out.stage, len(missing), sum(task.shard.rows for task in missing.values()))
@@ -78,8 +81,20 @@ def work_shards(out: ArtifactWriter, shards: list[Shard], work: ShardWork, argum
     return [load_manifest(task.path) for task in tasks]
 
 
-def _place(out: ArtifactWriter, shard: Shard) -> tuple[str, str]:
-    key = sha256_json([out.stage, out.settings, out.code, shard.split, shard.sha256])[:20]
+def take_counts(manifest: Manifest, out: ArtifactWriter) -> None:
+    """Count the rows that a shard's artifact read and rejected; what is kept of it is for the stage to say."""
+    for source, rows in manifest.by_source.items():
+        out.read(source, rows["read"])
+    for entry in manifest.files:
+        if entry.name.startswith("rejected-"):
+            table = read_table(manifest.file(entry.name), ["source", "reason"])
+            pairs = Counter(zip(table.column("source").to_pylist(), table.column("reason").to_pylist(), strict=True))
+            for (source, reason), rows in pairs.items():
+                out.rejected(source, reason, rows)
+
+
+def _place(out: ArtifactWriter, shard: Shard, content: str) -> tuple[str, str]:
+    key = sha256_json([out.stage, out.settings, out.code, content, shard.split, shard.sha256])[:20]
     return key, join(out.shards, out.stage, key)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -105,13 +104,3 @@ def _read_reported(manifest: Manifest) -> dict[int, list[Drop]]:
     for place, rule, reason, detail in json.loads(fs.cat_file(name)):
         found.setdefault(place, []).append(Drop(rule, reason, detail))
     return found
-
-
-def rejected_rows(manifest: Manifest) -> Counter[tuple[str, str]]:
-    """(source, reason) → rows that the rules dropped."""
-    rows: Counter[tuple[str, str]] = Counter()
-    for entry in manifest.files:
-        if entry.name.startswith("rejected-"):
-            table = read_table(manifest.file(entry.name), ["source", "reason"])
-            rows.update(zip(table.column("source").to_pylist(), table.column("reason").to_pylist(), strict=True))
-    return rows

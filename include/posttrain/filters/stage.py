@@ -19,13 +19,13 @@ import pyarrow as pa
 from posttrain import recipe
 from posttrain.columns import examples_of
 from posttrain.duplicates.clusters import DUPLICATE_CONVERSATION, VERDICTS, Decision, cluster_table
-from posttrain.filters.candidates import CandidateRows, rejected_rows
+from posttrain.filters.candidates import CandidateRows
 from posttrain.filters.counts import DUPLICATES, RuleCounts
 from posttrain.filters.length import tokenizer_file
 from posttrain.filters.rules import Drop
 from posttrain.filters.select import Candidates
 from posttrain.filters.shard import ShardJob, judge_shard
-from posttrain.shards import shards_of, work_shards, workers_for
+from posttrain.shards import shards_of, take_counts, work_shards, workers_for
 from posttrain.storage import ArtifactWriter, Manifest, sha256_file
 from posttrain.workers import worker_count
 
@@ -51,10 +51,7 @@ def filter_examples(inputs: list[Manifest], settings: recipe.Filter, out: Artifa
         decision = candidates.decide(settings, words, workers)
     counts, refused = candidates.counts(), dict[int, Drop]()
     for manifest in candidates.manifests:
-        for source, rows in manifest.by_source.items():
-            out.read(source, rows["read"])
-        for (source, reason), rows in rejected_rows(manifest).items():
-            out.rejected(source, reason, rows)
+        take_counts(manifest, out)
     if settings.select:
         chosen = Candidates(settings.select)
         for position, example, reported in candidates.examples(decision):
