@@ -642,6 +642,99 @@ def mutated(row: Any, random: Random) -> Any:
     return row
 
 
+HUMAN = "\n\nHuman: q\n\nAssistant: "
+OTHER_KINDS: dict[str, dict[str, Any]] = {
+    "preference": {"prompt": "q", "chosen": "a", "rejected": "b", "chosen_rating": 5.0, "rejected_rating": 2.0},
+    "kto": {"messages": [USER, ANSWER], "label": True},
+    "hh_rlhf": {"chosen": f"{HUMAN}a", "rejected": f"{HUMAN}b"},
+    "hh_rlhf_translated": {"chosen": f"{HUMAN}a", "거부됨": "\n\n인간: q\n\n조수: b"},
+    "hh_red_team": {"transcript": f"{HUMAN}a", "rating": 4.0, "tags": ["t"], "model_type": "rlhf", "num_params": "52B"},
+    "shp": {
+        "history": "q",
+        "human_ref_A": "a",
+        "human_ref_B": "b",
+        "labels": 1,
+        "score_A": 30,
+        "score_B": 3,
+        "score_ratio": 10.0,
+        "domain": "askculinary_train",
+    },
+    "ultrafeedback": {
+        "instruction": "q",
+        "source": "evol_instruct",
+        "models": ["m", "n"],
+        "completions": [
+            {
+                "model": name,
+                "response": name,
+                "overall_score": score,
+                "fine-grained_score": score,
+                "annotations": {
+                    aspect: {"Rating": str(score), "Rationale": "r"}
+                    for aspect in ("instruction_following", "honesty", "truthfulness", "helpfulness")
+                },
+            }
+            for name, score in (("m", 4), ("n", 2))
+        ],
+    },
+    "nectar": {
+        "prompt": HUMAN,
+        "answers": [{"answer": "a", "model": "m", "rank": 1.0}, {"answer": "b", "model": "n", "rank": 5.0}],
+        "turns": 1,
+        "num_responses": 2,
+        "source": ["sharegpt"],
+        "good_natured": True,
+    },
+    "webgpt": {
+        "question": {"dataset": "eli5", "id": "1", "full_text": "q"},
+        "quotes_0": {},
+        "answer_0": "a",
+        "tokens_0": {},
+        "score_0": 1.0,
+        "quotes_1": {},
+        "answer_1": "b",
+        "tokens_1": {},
+        "score_1": -1.0,
+    },
+    "pandalm": {
+        "idx": 0,
+        "cmp_key": "m_n",
+        "instruction": "q",
+        "input": "",
+        "response1": "a",
+        "response2": "b",
+        "annotator1": 1,
+        "annotator2": 1,
+        "annotator3": 2,
+    },
+    "oasst_ranked": {"instruction": "q", "input": "", "output": ["a", "b"], "history": [["hi", "hello"]]},
+    "gsm8k": {"question": "1+1?", "answer": "It is <<1+1=2>>2.\n#### 2"},
+    "math": {"problem": "1+1?", "level": "Level 1", "type": "Algebra", "solution": "$\\boxed{2}$"},
+    "rlvr": {"messages": [USER], "ground_truth": "2", "dataset": "gsm8k", "constraint_type": None, "constraint": None},
+    "ifeval_rows": {"key": 1, "prompt": "q", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
+    "code_tests": {"id": "1", "source": "oss", "question": "q", "test_cases": ["assert 1 == 1"]},
+    "tulu3_sft_mixture": {"id": "a_1", "messages": [USER, ANSWER], "source": "ai2-adapt-dev/oasst1_converted"},
+    "tulu3_preference_8b": {
+        "id": "1",
+        "prompt": "질문?",
+        "chosen": [USER, ANSWER],
+        "rejected": [USER, {**ANSWER, "content": "다른 답."}],
+        "source": "s",
+        "chosen_model": "m",
+        "rejected_model": "n",
+    },
+    "helpsteer2": {
+        "prompt": "q",
+        "response": "a",
+        "helpfulness": 4,
+        "correctness": 4,
+        "coherence": 4,
+        "complexity": 1,
+        "verbosity": 1,
+    },
+}
+"""A row of every family of preferences, RLVR rows and mixtures (what comes out of them is tested elsewhere)."""
+
 OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "oasst": {"top_k": None, "order": "quality", "unanswered": "drop"},
     "sharegpt": {"context_length": 64},
@@ -654,10 +747,12 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
 
 def test_ten_thousand_mutated_rows_are_each_kept_or_refused_with_their_place(tmp_path: Path) -> None:
     random, read, kept = Random(0), 0, 0
-    for name, options in [*((name, {}) for name in ROWS), *OTHER_OPTIONS.items()]:
+    seeds = {name: [row for row, _ in cases] for name, cases in ROWS.items()} | {name: [row] for name, row in OTHER_KINDS.items()}
+    assert {FAMILIES[name].convert for name in seeds} == {family.convert for family in FAMILIES.values()}
+    for name, options in [*((name, {}) for name in seeds), *OTHER_OPTIONS.items()]:
         family = FAMILIES[name]
         convert, sample = family.bind(options)
-        rows = [("mutated.jsonl", n, mutated(random.choice(ROWS[name])[0], random)) for n in range(160)]
+        rows = [("mutated.jsonl", n, mutated(random.choice(seeds[name]), random)) for n in range(130)]
         spec = Source(name=name, family=name, load=FileLoad(kind="file", path="x"), origin="o", license="l", options=options)
         writer = ArtifactWriter(str(tmp_path / f"{name}-{len(options)}"), stage="convert")
         convert_rows(convert, rows, spec, writer, family.join or row_by_row, sample)
