@@ -12,7 +12,8 @@ from unittest.mock import patch
 import pytest
 
 from posttrain.cli import main
-from posttrain.storage import load_manifest, read_rejected, read_rows
+from posttrain.schema import Message
+from posttrain.storage import ArtifactWriter, load_manifest, read_rejected, read_rows
 from posttrain.tokenize.rows import damaged_files
 
 ROWS = [
@@ -138,9 +139,18 @@ def test_a_row_that_is_refused_is_shown_in_its_place_and_ends_with_1(tmp_path):
                        "row 2  source rows  refused: wrong_type in messages: a list of messages, not int"]
 
 
-def test_render_reads_an_artifact(mixture, tmp_path, saved):
-    from posttrain.schema import Message
-
+def test_artifacts_are_read_and_tokenised_ones_refused(mixture, tmp_path, saved):
     manifest = mixture((Message("user", "a"), Message("assistant", "b")))
     done = posttrain("render", manifest.path, "--template", "tulu", "--tokenizer", saved, folder=tmp_path)
     assert done.returncode == 0 and "seed_0" in done.stdout
+    assert posttrain("tokenize", "--in", manifest.path, "--tokenizer", saved, "--out", "out", folder=tmp_path).returncode == 0
+    for again in (("tokenize", "--in", "out", "--out", "again"), ("render", "out", "--template", "tulu")):
+        done = posttrain(*again, "--tokenizer", saved, folder=tmp_path)
+        assert done.returncode == 1 and "out is tokenised already" in done.stderr
+
+
+def test_the_tokenizer_of_a_checkpoint_artifact_is_found(file, saved, tmp_path):
+    out = ArtifactWriter(str(tmp_path / "sft"), stage="sft", key="s")
+    out.add_folder("checkpoint", str(saved))
+    out.finish()
+    assert posttrain("tokenize", "--in", file, "--tokenizer", "sft", "--out", "out", folder=tmp_path).returncode == 0

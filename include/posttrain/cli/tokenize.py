@@ -28,7 +28,7 @@ from posttrain.tokenize.templates import OWN, TEMPLATES
 log = logging.getLogger(__name__)
 
 TEMPLATE_HELP = f"One of {', '.join(TEMPLATES)}, or {OWN} for the tokenizer's own."
-TOKENIZER_HELP = "Folder that transformers can load, tokenizer.json (.gz too), or Hub id OWNER/NAME[@REVISION]."
+TOKENIZER_HELP = "Folder that transformers can load, checkpoint artifact, tokenizer.json[.gz], or Hub id OWNER/NAME[@REVISION]."
 SAMPLE_ROWS = 1_000
 """`render` without a tokenizer trains a tiny one on so many rows of the file."""
 
@@ -92,11 +92,17 @@ def check_has_rows(manifests: list[Manifest], unreadable: bool) -> None:
     """Refuse inputs without SFT rows: other rows are left out, and that must not look like success."""
     written: dict[str, int] = {}
     for manifest in manifests:
+        check_has_messages(manifest)
         for split, rows in manifest.written.items():
             written[split] = written.get(split, 0) + rows
     if not written.get("sft") and not unreadable:
         there = ", ".join(f"{rows:,} in {split}" for split, rows in written.items()) or "none at all"
         raise ValueError(f"no SFT rows to tokenise; rows: {there}")
+
+
+def check_has_messages(manifest: Manifest) -> None:
+    if manifest.stage == "tokenize":
+        raise ValueError(f"{manifest.path} is tokenised already: its rows hold ids and no messages; give the mixture")
 
 
 def source_lines(facts: dict[str, Any]) -> Iterator[str]:
@@ -147,8 +153,11 @@ def render(
 
 def rows_of(file: Path, number: int) -> Iterator[Example | Rejected]:
     """The first rows of an artifact or a file of rows."""
-    found = read_examples(load_manifest(str(file.resolve()))) if is_artifact(file) else read_file(file)
-    return itertools.islice(found, number)
+    if not is_artifact(file):
+        return itertools.islice(read_file(file), number)
+    manifest = load_manifest(str(file.resolve()))
+    check_has_messages(manifest)
+    return itertools.islice(read_examples(manifest), number)
 
 
 def checked_template(name: str) -> str:
@@ -159,9 +168,10 @@ def checked_template(name: str) -> str:
 
 
 def tokenizer_choice(text: str) -> FileTokenizer | HubTokenizer:
-    """A path that exists, or OWNER/NAME[@REVISION] on the Hub; wrong use otherwise."""
-    if Path(text).exists():
-        return FileTokenizer(kind="file", path=str(Path(text).resolve()))
+    """A path that exists (of an artifact, its checkpoint), or OWNER/NAME[@REVISION] on the Hub; wrong use otherwise."""
+    path = Path(text).resolve()
+    if path.exists():
+        return FileTokenizer(kind="file", path=str(path / "checkpoint" if is_artifact(path) else path))
     found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", text)
     if not found:
         raise typer.BadParameter(f"--tokenizer {text!r} is neither a file or folder nor a Hub id OWNER/NAME[@REVISION]")

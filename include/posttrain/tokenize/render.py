@@ -73,7 +73,9 @@ def rendered_lines(row: Rendered) -> Iterator[str]:
     """A heading, then a line a token: a star where it is trained on, position, id, text. Safe for a terminal."""
     heading = "  ".join(filter(None, [printable(row.id), f"source {printable(row.source)}", row.side]))
     if row.refused:
-        yield f"{heading}  refused: {row.refused['reason']} in {row.refused['field']}: {printable(row.refused['detail'])}"
+        where = f" in {row.refused['field']}" if row.refused["field"] else ""
+        detail = f": {printable(row.refused['detail'])}" if row.refused["detail"] else ""
+        yield f"{heading}  refused: {row.refused['reason']}{where}{detail}"
         return
     trained = sum(label != NO_LABEL for label in row.labels)
     yield f"{heading}  {len(row.input_ids):,} tokens, {trained:,} of them trained on (*)"
