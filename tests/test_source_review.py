@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from posttrain.gate import judge_run
 from posttrain.recipe import RecipeError, check_recipe, load_recipe
+from posttrain.release import ReleaseRefused, build_release
+from posttrain.run import Run, start_run
 from posttrain.schema import Message, SFTExample
 from posttrain.source_review import source_rows, undecided_sources
-from posttrain.storage import ArtifactWriter
+from posttrain.storage import ArtifactWriter, StorageError
 
 TRAINING = {"learning_rate": 1e-3, "batch_size": 1, "max_length": 64}
 RECIPE: dict[str, Any] = {
@@ -89,10 +92,9 @@ def test_a_date_as_yaml_reads_it(tmp_path: Path) -> None:
 def test_a_decision_changes_no_key() -> None:
     """What was converted before the decision is what was decided about; it is not converted again."""
     from posttrain import pipeline
-    from posttrain.run import start_run
 
     keys = set()
-    for recipe in (RECIPE, reviewed(**ACCEPTED)):
+    for recipe in (copy.deepcopy(RECIPE), reviewed(**ACCEPTED)):
         recipe["sources"][0]["load"] = {"kind": "procedural", "rows": 2, "skills": ["addition"]}
         recipe["sources"][0]["family"] = "gsm8k"
         run = start_run(check_recipe(recipe, "test"), "keys")
@@ -109,3 +111,43 @@ def test_rows_are_counted_over_all_splits(tmp_path: Path) -> None:
                             messages=(Message("user", "q"), Message("assistant", "a"))))
     manifest = out.finish()
     assert source_rows([manifest, manifest]) == {"a": 4, "b": 2}
+
+
+# ---------------------------------------------------------------- the release
+
+
+def run_with_a_row_of(source: str, recipe: dict[str, Any]) -> Run:
+    """A run whose gate passed; its mixture has one row. Nothing is trained: the release looks at the reviews before that."""
+    value = recipe | {
+        "evals": [{"name": "sums_test", "skill": "addition", "task": "word_problems",
+                   "load": {"kind": "procedural", "rows": 2, "skills": ["addition"]}}],
+        "evaluate": {"checkpoints": ["sft"]}, "gate": {"thresholds": {"addition": 0.5}},
+    }
+    run = start_run(check_recipe(value, "test"), f"review-{source}-{'review' in recipe['sources'][0]}")
+    row = SFTExample(id="1", source=source, category="general", skill="general", language="en", license="MIT",
+                     messages=(Message("user", "q"), Message("assistant", "a")))
+
+    def mix(out: ArtifactWriter) -> None:
+        out.read(source)
+        out.keep(row)
+
+    def record(stage: str, work: Any) -> None:
+        run.stage(stage, "posttrain.storage", inputs=[], settings={"source": source}, work=work)
+
+    record("mix", mix)
+    record("sft", lambda out: None)
+    record("evaluate", lambda out: out.facts.update(scores={"sft": {"addition": 1.0}}, tasks={}))
+    judge_run(run)
+    return run
+
+
+def test_a_release_is_refused_without_a_review_of_an_external_source() -> None:
+    with pytest.raises(ReleaseRefused, match=r"sources without a review that accepts them:\nweb \(1 rows\): no review"):
+        build_release(run_with_a_row_of("web", RECIPE))
+
+
+@pytest.mark.parametrize(("source", "recipe"), [("web", reviewed(**ACCEPTED)), ("sums", RECIPE)], ids=["accepted", "procedural"])
+def test_a_release_goes_on_with_an_accepted_or_procedural_source(source: str, recipe: dict[str, Any]) -> None:
+    """As far as the checkpoint, which is not there."""
+    with pytest.raises(StorageError, match="no checkpoint"):
+        build_release(run_with_a_row_of(source, recipe))

@@ -31,7 +31,7 @@ def choose_pair(scores: Sequence[float], key: str, field: str, *, worst: bool = 
 
 def draw(key: str, n: int) -> int:
     """A number below n that depends on the key alone."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % n
+    return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8]) % n
 
 
 def number_of(value: Any, field: str) -> float:

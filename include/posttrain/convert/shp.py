@@ -15,7 +15,7 @@ from posttrain.convert.turns import question_answer
 from posttrain.schema import UnreadableRow
 from posttrain.section import Section
 
-_NOBODY = re.compile(r"\s*\[(?:deleted|removed)\]\s*|.*\bI am a bot\b.*", re.IGNORECASE | re.DOTALL)
+_NOBODY = re.compile(r"\s*\[(?:deleted|removed)\]\s*|.*\bI am a bot,? and this action\b.*", re.IGNORECASE | re.DOTALL)
 """What stands in the place of a person's comment: the mark of a deleted one, or the signature of Reddit's moderating bot."""
 
 
