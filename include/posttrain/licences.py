@@ -58,6 +58,7 @@ def count_licences(mix: Manifest) -> dict[tuple[str, str], int]:
     for entry in mix.files:
         if entry.split:
             with open_parquet(mix.file(entry.name)) as f:
-                table = pq.read_table(f, columns=["source", "license"]).to_pydict()
-            rows.update(zip(table["source"], table["license"], strict=True))
+                table = pq.read_table(f, columns=["source", "license"])
+            counts = table.group_by(table.column_names).aggregate([([], "count_all")]).to_pylist()
+            rows.update({(row["source"], row["license"]): row["count_all"] for row in counts})
     return dict(rows)

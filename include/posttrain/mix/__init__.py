@@ -238,6 +238,7 @@ def _rejected(mixture: _Mixture, kind: str, bodies: pa.Table, rows: Indices) -> 
     return pa.table({
         "id": bodies["id"], "source": bodies["source"], "raw_file": bodies["raw_file"], "raw_row": bodies["raw_row"],
         "reason": pa.array(reasons, pa.string()), "field": pa.nulls(len(rows), pa.string()),
-        "detail": pa.array([mixture.detail(reason, kind, row) for reason, row in zip(reasons, rows.tolist(), strict=True)]),
-        "row": pa.array([encode(body).decode() for body in bodies.to_pylist()], pa.string()),
+        "detail": pa.array([mixture.detail(reason, kind, row) for reason, row in zip(reasons, rows.tolist(), strict=True)],
+                           pa.string()),
+        "row": pa.array([encode(body) for body in bodies.to_pylist()], pa.binary()).cast(pa.string()),
     }, schema=REJECTED_SCHEMA)

@@ -67,13 +67,25 @@ def write_orders(pool: Pool, orders: list[Order], out: ArtifactWriter) -> None:
         filled = _set_down(pool, orders, folder, workers)
         files = [(out.part_name(order.split), order, buckets) for order, all_buckets in zip(orders, filled, strict=True)
                  for buckets in _part_files(all_buckets)]
-        started, done = time.monotonic(), 0
-        total = sum(len(order.rows) for order in orders)
-        for rows in workers.map(lambda job: _write_part(out, job[0], job[1], job[2]), files):
-            done += rows
-            rate = done / max(time.monotonic() - started, 1e-9)
-            log.info("mix: wrote %s of %s rows, %s rows/s, %.0f s left", f"{done:,}", f"{total:,}", f"{rate:,.0f}",
-                     (total - done) / rate)
+        progress = Progress("wrote", sum(len(order.rows) for order in orders))
+        for rows in workers.map(lambda job: _write_part(out, *job), files):
+            progress.add(rows)
+
+
+class Progress:
+    """Rows done of all rows, with rate and time left, in the log: every few seconds and at the end."""
+
+    def __init__(self, verb: str, total: int) -> None:
+        self.verb, self.total, self.done = verb, total, 0
+        self._started = self._last = time.monotonic()
+
+    def add(self, rows: int) -> None:
+        self.done += rows
+        now = time.monotonic()
+        if now - self._last >= 2 or self.done == self.total:
+            self._last, rate = now, self.done / max(now - self._started, 1e-9)
+            log.info("mix: %s %s of %s rows, %s rows/s, %.0f s left", self.verb, f"{self.done:,}", f"{self.total:,}",
+                     f"{rate:,.0f}", (self.total - self.done) / rate)
 
 
 @contextmanager
@@ -100,7 +112,10 @@ def _set_down(pool: Pool, orders: list[Order], folder: Path, workers: ThreadPool
         parts, starts = np.unique(pool.part[order.rows][places], return_index=True)
         jobs += [(number, part, own) for part, own in zip(parts.tolist(), np.split(places, starts[1:]), strict=True)]
     jobs.sort(key=lambda job: (job[1], job[0]))
-    for number, found in workers.map(lambda job: (job[0], _set_part_down(pool, orders[job[0]], job[1], job[2], folder)), jobs):
+    progress = Progress("read", sum(len(order.rows) for order in orders))
+    done = workers.map(lambda job: _set_part_down(pool, orders[job[0]], job[1], job[2], folder), jobs)
+    for (number, _, places), found in zip(jobs, done, strict=True):
+        progress.add(len(places))
         for bucket, batch, size in found:
             filled[number][bucket].batches.append(batch)
             filled[number][bucket].bytes += size
