@@ -173,7 +173,8 @@ TABLE_HEAD = """## Per source
 
 TAIL = """## Limits
 
-- Tokens are four bytes of UTF-8 unless the recipe names a tokenizer file, and without the marks of a chat template.
+- Tokens are four bytes of UTF-8 unless the recipe names a tokenizer file, and without the marks of a chat template. Against the
+  GPT-NeoX tokenizer of the test data that is 1.1 times the tokens of Dolly, 1.0 of GSM8K, .8 of CodeAlpaca, .4 of Korean TyDi QA.
 - `language` judges the first 1,000 characters; a row with " the " (or Korean 니다) is taken for English (Korean) unseen.
 - A resident number without its hyphen counts only with a right check digit, in a text that speaks of such numbers. With the
   hyphen the date decides: numbers given out since October 2020 have no check digit.

@@ -209,6 +209,9 @@ def test_honest_texts_are_no_repetition(text: str) -> None:
     ("en", "Translate into German: " + ENGLISH, GERMAN, False), ("ko", "영어로 옮기세요: " + KOREAN, ENGLISH, False),
     ("en", "Hallo", "Guten Tag!", False),  # too short to judge
     ("en", "Write a loop", "```python\n" + "for i in range(10):\n    print(i, zahl, summe)\n" * 8 + "```", False),
+    ("und", "Erkläre die Sonne", GERMAN, False), ("Korean", "Explain it please", ENGLISH, True),
+    ("de-AT", "Sonne?", GERMAN, False),
+    ("English", "Erkläre die Sonne", GERMAN, True), ("Korean", "태양을 설명해 주세요", KOREAN, False),
     ("zh", "请介绍太阳", "太阳是位于太阳系中心的恒星，它几乎是热等离子体与磁场交织着的一个理想球体。" * 3, False),
 ])
 def test_the_language_against_the_declared_one(declared: str, prompt: str, answer: str, spoken: bool) -> None:

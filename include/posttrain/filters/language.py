@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from posttrain import recipe
@@ -27,9 +28,9 @@ def is_in_another_language(row: RowView, settings: recipe.Filter) -> str | None:
 
     A translation exercise therefore passes in either of its languages. Code blocks and addresses are left out.
     """
-    declared = row.example.language
     if len(row.folded) < FEWEST_BYTES:
         return None
+    declared = row.example.language
     sign = SURE_SIGNS.get(declared)
     if sign and sign in row.text:
         return None
@@ -39,6 +40,8 @@ def is_in_another_language(row: RowView, settings: recipe.Filter) -> str | None:
 def language_complaint(text: str, declared: str) -> str | None:
     import pycld2
 
+    if main_language(declared) not in _known():
+        return None  # "und", "multilingual", or a language that the model does not have
     text = _CODE.sub(" ", text[:MOST_CHARACTERS]) if "`" in text or "http" in text else text[:MOST_CHARACTERS]
     if len(text.encode("utf-8", "surrogatepass")) < FEWEST_BYTES:
         return None
@@ -47,7 +50,7 @@ def language_complaint(text: str, declared: str) -> str | None:
     except (pycld2.error, UnicodeEncodeError):
         reliable, _, found = pycld2.detect(_printable(text))
     codes = [(code, percent) for _, code, percent, _ in found if code != "un"]
-    if not reliable or not codes or _main(declared) in {_main(code) for code, _ in codes}:
+    if not reliable or not codes or main_language(declared) in {main_language(code) for code, _ in codes}:
         return None
     return f"declared {declared}, looks like {', '.join(f'{code} ({percent} %)' for code, percent in codes)}"
 
@@ -57,6 +60,22 @@ def _printable(text: str) -> str:
     return "".join([c if c.isprintable() else " " for c in text])
 
 
-def _main(code: str) -> str:
-    code = _SAME.get(code, code)
-    return _SAME.get(code.split("-")[0], code.split("-")[0])
+def main_language(code: str) -> str:
+    """ "pt-BR" → "pt", "zh-Hant" → "zh", "Korean" → "ko"; what CLD2 does not know stays as it is, in lower case."""
+    code = _names().get(code.upper(), code)
+    code = _SAME.get(code, code.replace("_", "-").split("-")[0].lower())
+    return _SAME.get(code, code)
+
+
+@functools.cache
+def _names() -> dict[str, str]:
+    """The languages that CLD2 tells apart: name in capitals → code."""
+    import pycld2
+
+    codes = dict(pycld2.LANGUAGES)
+    return {name.upper(): codes[name] for name in pycld2.DETECTED_LANGUAGES if name in codes}
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    return frozenset(main_language(name) for name in _names())
