@@ -155,6 +155,25 @@ class TestLines:
         assert (record, text, broken.reason) == ({"chosen": "a"}, "- one\\n- two", "invalid_json")
 
 
+class TestNesting:
+    """Reading and writing JSON recurse, so that very deep rows would end a run somewhere later; they are refused here."""
+
+    @pytest.mark.parametrize(("depth", "kept"), [(10, True), (198, True), (200, False), (900, False), (100_000, False)])
+    @pytest.mark.parametrize("kind", ["list", "object"])
+    def test_a_row_that_is_nested_too_deep(self, kind: str, depth: int, kept: bool, tmp_path: Path) -> None:
+        inner = "[" * depth + "]" * depth if kind == "list" else '{"a": ' * depth + "1" + "}" * depth
+        line = f'{{"messages": {inner}}}'
+        (value,) = _read(_write(tmp_path / "a.jsonl", line.encode()))
+        assert (value == json.loads(line)) if kept else (value.reason, value.text) == ("invalid_json", line)
+
+    def test_only_that_row_of_a_document(self, tmp_path: Path) -> None:
+        rows: list[Any] = [{"a": 1}, {"messages": json.loads("[" * 300 + "]" * 300)}, {"a": 2}]
+        first, deep, last = _read(_write(tmp_path / "a.json", json.dumps(rows).encode()))
+        assert (first, last) == (rows[0], rows[2])
+        assert (deep.reason, deep.detail) == ("invalid_json", "nested deeper than 200 levels")
+        assert json.loads(deep.text) == rows[1]
+
+
 class TestTables:
     def test_quotes_commas_and_line_breaks(self, tmp_path: Path) -> None:
         path = _write(tmp_path / "rows.csv", 'Q,A\n"안녕, 잘 지내?","네.\n""아주"" 잘"\n'.encode())

@@ -101,6 +101,28 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+MAX_NESTING = 200
+"""Levels of lists and objects in one row. Message trees have some forty; at about a thousand, reading and writing JSON ends in a
+RecursionError, at a depth that depends on the caller."""
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_NESTING):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)
+                 if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _shallow(text: str, value: Any) -> Any:
+    """The value, or Broken where it is nested too deep; `text` is what it was read from."""
+    if text.count("[") + text.count("{") > MAX_NESTING and _too_deep(value):
+        return Broken("invalid_json", f"nested deeper than {MAX_NESTING} levels", _printable(text))
+    return value
+
+
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
@@ -109,7 +131,7 @@ def _parse(text: str) -> Any:
 
 
 def _parse_line(line: str) -> Any:
-    value = _parse(line)
+    value = _shallow(line, _parse(line))
     return value if isinstance(value, Broken) else _checked(line, value)
 
 
@@ -144,7 +166,8 @@ def _read_json(path: Path) -> Rows:
         return
     suspect = _SURROGATE.search(text) is not None
     for number, row in enumerate(rows_of(value)):
-        yield number, _encodable(row) if suspect else row
+        row = _encodable(row) if suspect else row
+        yield number, _shallow(json.dumps(row, ensure_ascii=False), row) if _too_deep(row) else row
 
 
 ROW_FIELDS = frozenset({"messages", "conversations", "conversation", "chosen", "rejected", "instances"})

@@ -133,7 +133,7 @@ REJECTED_SCHEMA = pa.schema(
 
 REASONS: dict[str, str] = {
     # collect
-    "invalid_json": "the line or file is not JSON",
+    "invalid_json": "the line or file is not JSON, or is nested deeper than 200 levels",
     "undecodable_text": "the bytes are not UTF-8",
     # convert
     "missing_field": "a field that the source family needs is absent or null",

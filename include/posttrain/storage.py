@@ -304,7 +304,10 @@ class ArtifactWriter:
         self._source(rejected.source)["rejected"] += 1
         self._reasons[rejected.reason] += 1
         body = rejected.row if isinstance(rejected.row, str) else json.dumps(rejected.row, ensure_ascii=False, default=str)
-        self._append("rejected", {**asdict(rejected), "detail": _printable(rejected.detail), "row": _printable(body)})
+        self._append("rejected", {  # not asdict, which would walk through the row, as deep as it is
+            "id": rejected.id, "source": rejected.source, "raw_file": rejected.raw_file, "raw_row": rejected.raw_row,
+            "reason": rejected.reason, "field": rejected.field, "detail": _printable(rejected.detail), "row": _printable(body),
+        })
 
     def reject_example(self, example: Example, reason: str, detail: str = "", field: str | None = None) -> None:
         self.reject(Rejected(reason=reason, source=example.source, id=example.id, raw_file=example.raw_file,
