@@ -94,7 +94,10 @@ def test_ranked_answers_give_the_best_over_the_worst() -> None:
 class TestKto:
     TURNS = ({"role": "user", "content": "q"}, {"role": "assistant", "content": "a"})
 
-    @pytest.mark.parametrize("row", [{"messages": list(TURNS)}, {"prompt": "q", "completion": "a"}])
+    @pytest.mark.parametrize(
+        "row",
+        [{"messages": list(TURNS)}, {"prompt": "q", "completion": "a"}, {"prompt": [TURNS[0]], "completion": [TURNS[1]]}],
+    )
     @pytest.mark.parametrize("label", [True, False])
     def test_the_label_says_which_side_is_known(self, row: dict[str, Any], label: bool) -> None:
         draft = pair("kto", row | {"label": label})
