@@ -24,6 +24,11 @@ Pairs = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
 """(m,): a pair as one number, first rank × number of ranks + second rank."""
 
+LEADERS = 16
+PAIRS_A_BUCKET = 20_000
+"""Rows of a bucket that are compared with all others of it, at least; and the pairs that a bucket may cost where that is
+more. Nearly all buckets are small. A large one holds rows of one template, and two of them that are near duplicates
+also meet in the small buckets of what they share beyond the template."""
 PAIRS_AT_ONCE = 1 << 22
 """So many pairs of buckets are held before their signatures are compared: 32 MB."""
 COMPARED_AT_ONCE = 1 << 12
@@ -88,19 +93,22 @@ def _standing(band: Band, standing: Mask) -> Band:
     return _cut(band.ranks[left], buckets[left])
 
 
-def candidate_pairs(index: Index, standing: Mask, leaders: int, settings: NearDuplicates) -> tuple[Pairs, int]:
+def candidate_pairs(index: Index, standing: Mask, settings: NearDuplicates, *, first_only: bool = False) -> tuple[Pairs, int]:
     """Pairs of ranks that share a bucket, both standing, and whose signatures do not speak against the threshold.
 
-    In every bucket the first `leaders` standing rows are paired with all that come after them: a bucket of m rows costs
-    leaders × m pairs and never m × m. Returns the pairs, ascending, each once, and how many pairs of a bucket were left out
-    because both rows come after the leaders (counted per band, so that a pair may count more than once).
+    In every bucket the first rows are paired with all that come after them: the first row alone (`first_only`), else so many
+    that the bucket costs PAIRS_A_BUCKET pairs, and never fewer than LEADERS. A bucket of 200 rows is compared in full, one of
+    m rows costs 16 × m pairs and never m × m. Returns the pairs, ascending, each once, and how many pairs of a bucket were left
+    out because both rows come after its first ones (counted per band, so that a pair may count more than once).
     """
     found: list[Codes] = []
     waiting: list[Codes] = []
     held = left_out = 0
     for band in index.bands:
         part = _standing(band, standing)
-        beyond = np.maximum(np.diff(part.starts) - leaders, 0)
+        sizes = np.diff(part.starts)
+        leaders = np.ones_like(sizes) if first_only else np.maximum(LEADERS, PAIRS_A_BUCKET // np.maximum(sizes, 1))
+        beyond = np.maximum(sizes - leaders, 0)
         left_out += int((beyond * (beyond - 1) // 2).sum())
         for codes in _pair_codes(part, leaders, len(index.rows)):
             waiting.append(codes)
@@ -114,20 +122,18 @@ def candidate_pairs(index: Index, standing: Mask, leaders: int, settings: NearDu
     return np.stack([codes // count, codes % count], axis=1), left_out
 
 
-def _pair_codes(band: Band, leaders: int, count: int) -> Iterator[Codes]:
-    """first × count + second, for the first, then the second … leader of every bucket with all rows after it."""
-    starts, ends = band.starts[:-1], band.starts[1:]
-    for n in range(leaders):
-        inside = ends - starts > n + 1
-        starts, ends = starts[inside], ends[inside]
+def _pair_codes(band: Band, leaders: npt.NDArray[np.int64], count: int) -> Iterator[Codes]:
+    """The first, then the second … row of every bucket, up to its number of leaders, with all rows of the bucket after it."""
+    starts, ends, left = band.starts[:-1], band.starts[1:], leaders
+    while True:
+        inside = (ends - starts > 1) & (left > 0)
+        starts, ends, left = starts[inside], ends[inside], left[inside]
         if len(starts) == 0:
             return
-        for begin in range(0, len(starts), PAIRS_AT_ONCE // 64):
-            some_starts, some_ends = starts[begin : begin + PAIRS_AT_ONCE // 64], ends[begin : begin + PAIRS_AT_ONCE // 64]
-            followers = some_ends - some_starts - n - 1
-            places = np.repeat(some_starts + n + 1 - np.concatenate(([0], np.cumsum(followers)[:-1])), followers)
-            places += np.arange(len(places))
-            yield np.repeat(band.ranks[some_starts + n].astype(np.int64), followers) * count + band.ranks[places]
+        followers = ends - starts - 1
+        places = np.repeat(starts + 1 - np.concatenate(([0], np.cumsum(followers)[:-1])), followers) + np.arange(followers.sum())
+        yield np.repeat(band.ranks[starts].astype(np.int64), followers) * count + band.ranks[places]
+        starts, left = starts + 1, left - 1
 
 
 def _likely(codes: Codes, index: Index, settings: NearDuplicates) -> Codes:

@@ -25,11 +25,6 @@ from posttrain.duplicates.verify import Fetch, Jaccards, Map, verify
 
 log = logging.getLogger(__name__)
 
-LEADERS = (1, 64)
-"""Rows of a bucket that all others in it are compared with: in the first round, and in every later one. Most rows have
-their duplicate in the first row of a bucket, so that the first round leaves few buckets with more than one row."""
-
-
 @dataclass(frozen=True, slots=True)
 class Near:
     """All verified pairs at or above the threshold, and what finding them took."""
@@ -95,14 +90,15 @@ def find_near(
     count = len(index.rows)
     seen = np.empty(0, np.int64)
     pairs, jaccards = np.empty((0, 2), np.int64), np.empty(0, np.float64)
-    standing, leaders, rounds = np.ones(count, dtype=bool), LEADERS[0], 0
+    standing, rounds = np.ones(count, dtype=bool), 0
     while True:
-        proposed, left_out = candidate_pairs(index, standing, leaders, settings)
+        # Most rows have their duplicate in the first row of a bucket: few buckets are left for the thorough rounds.
+        proposed, left_out = candidate_pairs(index, standing, settings, first_only=rounds == 0)
         codes = proposed[:, 0] * count + proposed[:, 1]
         new = ~_contains(seen, codes)
-        if not new.any() and leaders == LEADERS[1]:
+        if rounds > 0 and not new.any():
             break
-        rounds, leaders = rounds + 1, LEADERS[1]
+        rounds += 1
         verified = verify(index.rows[proposed[new]], fetch, settings.shingle_words, run)
         log.info("near duplicates, round %d: %d pairs compared, %d of them at Jaccard %g or above",
                  rounds, len(verified), int((verified >= settings.threshold).sum()), settings.threshold)

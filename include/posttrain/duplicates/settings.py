@@ -72,6 +72,11 @@ class Duplicates(Section):
     near: NearDuplicates | None = None
     priority: tuple[str, ...] = ()
 
+    @property
+    def any(self) -> bool:
+        """Whether duplicates of any kind are dropped."""
+        return self.conversations or self.prompts or self.near is not None
+
     @model_validator(mode="after")
     def _named_once(self) -> Duplicates:
         twice = [name for n, name in enumerate(self.priority) if name in self.priority[:n]]

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.uint64]
-Shingles = frozenset[tuple[str, ...]]
+Ints = npt.NDArray[np.int64]
 
 LONGEST = 1_000_000
 """Characters of a text that the search looks at. What is proposed is then verified on the whole text."""
@@ -27,14 +29,6 @@ _MASK = (1 << 64) - 1
 _SPACE, _END = 0x20, 0x0A
 
 
-def shingle_set(words: str, size: int) -> Shingles:
-    """The distinct runs of `size` words: "a b c a b", 2 → {(a, b), (b, c), (c, a)}."""
-    split = words.split()
-    if len(split) <= size:
-        return frozenset([tuple(split)]) if split else frozenset()
-    return frozenset(zip(*(split[n:] for n in range(size)), strict=False))
-
-
 def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """The texts in order, in pieces of at most ROWS_AT_ONCE rows and about BYTES_AT_ONCE characters."""
     begin = size = 0
@@ -45,6 +39,37 @@ def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
             begin, size = n + 1, 0
     if begin < len(texts):
         yield texts[begin:]
+
+
+def shingle_numbers(texts: Sequence[str], size: int) -> list[frozenset[int]]:
+    """The distinct shingles of each text as numbers. Within one call equal numbers are equal words: nothing is hashed away.
+
+    "a b a b" and "b a c" with size 2 → {ab, ba} and {ba, ac}, for three different numbers ab, ba and ac.
+    """
+    encoded = pa.array([text.encode("utf-8", "surrogatepass") for text in texts], pa.large_binary())
+    lists = pc.split_pattern(encoded, pattern=" ")
+    words = lists.flatten().dictionary_encode()
+    codes, padding = words.indices.to_numpy().astype(np.int64), len(words.dictionary)
+    ends = lists.offsets.to_numpy()[1:].astype(np.int64)
+    empty = np.array([not text for text in texts], dtype=bool)
+    first_words = np.concatenate(([0], ends[:-1]))
+    first, last, offsets = _windows(first_words, ends - 1, size, empty)
+    numbers, limit = codes[first], padding + 1
+    for n in range(1, size):
+        if limit * (padding + 1) >= 1 << 63:
+            known, numbers = np.unique(numbers, return_inverse=True)
+            limit = len(known)
+        follower = np.where(first + n <= last, codes[np.minimum(first + n, len(codes) - 1)], padding)
+        numbers, limit = numbers * (padding + 1) + follower, limit * (padding + 1)
+    return [frozenset(numbers[begin:end].tolist()) for begin, end in zip(offsets, offsets[1:], strict=False)]
+
+
+def _windows(first_words: Ints, last_words: Ints, size: int, empty: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
+    """First and last word of every shingle of every text, and where each text's shingles begin."""
+    counts = np.where(empty, 0, np.maximum(last_words - first_words + 2 - size, 1))
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    first = np.repeat(first_words - offsets[:-1], counts) + np.arange(offsets[-1])
+    return first, np.minimum(first + size - 1, np.repeat(last_words, counts)), offsets
 
 
 def shingle_hashes(texts: Sequence[str], size: int) -> tuple[Hashes, Offsets]:
@@ -64,11 +89,7 @@ def shingle_hashes(texts: Sequence[str], size: int) -> tuple[Hashes, Offsets]:
     word_starts = np.concatenate(([0], word_ends[:-1] + 1))
     last_words = np.searchsorted(word_ends, np.cumsum(lengths + 1) - 1)
     first_words = np.concatenate(([0], last_words[:-1] + 1))
-    counts = np.where(lengths == 0, 0, np.maximum(last_words - first_words + 2 - size, 1))
-    offsets = np.concatenate(([0], np.cumsum(counts)))
-
-    first = np.repeat(first_words - offsets[:-1], counts) + np.arange(offsets[-1])
-    last = np.minimum(first + size - 1, np.repeat(last_words, counts))
+    first, last, offsets = _windows(first_words, last_words, size, lengths == 0)
     starts, ends = word_starts[first], word_ends[last]
     return mixed((sums[ends] - sums[starts]) * inverses[starts]), offsets.astype(np.uint64)
 

@@ -1,4 +1,4 @@
-"""Exact Jaccard of the pairs that LSH proposes: sets of words, no hashes, so that no row is dropped by an estimate."""
+"""Exact Jaccard of the pairs that LSH proposes: word for word, no hashes, so that no row is dropped by an estimate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from posttrain.duplicates.candidates import Pairs
 from posttrain.duplicates.exact import Rows
-from posttrain.duplicates.shingles import Shingles, shingle_set
+from posttrain.duplicates.shingles import shingle_numbers
 
 Fetch = Callable[[Rows], list[str]]
 """Row numbers, ascending → their texts, words apart by one space (`texts.ComparedTexts.words`)."""
@@ -19,31 +19,38 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """`map`, or the `map` of a pool of processes."""
 Jaccards = npt.NDArray[np.float64]
 
-PAIRS_A_BLOCK = 2_000
-"""The unit of parallel work, and what is held of the texts: twice so many."""
+PAIRS_A_BLOCK = 1_000
+"""The unit of parallel work, and what is held at once: at most twice so many texts and sets."""
 
 
-def jaccard(first: Shingles, second: Shingles) -> float:
+def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
     """|A ∩ B| / |A ∪ B|; 0 where one of the sets is empty."""
     shared = len(first & second)
     return shared / (len(first) + len(second) - shared) if shared else 0.0
 
 
 def verify_block(pairs: Pairs, fetch: Fetch, shingle_words: int) -> Jaccards:
-    """The exact Jaccard of each pair of rows. Pairs in ascending order share the set of their first row."""
+    """The exact Jaccard of each pair of rows; the set of every row is made once."""
     rows = np.unique(pairs)
-    texts = dict(zip(rows.tolist(), fetch(rows), strict=True))
-    found = np.empty(len(pairs), dtype=np.float64)
-    current, current_set = -1, Shingles()
-    for n, (first, second) in enumerate(pairs.tolist()):
-        if first != current:
-            current, current_set = first, shingle_set(texts[first], shingle_words)
-        found[n] = jaccard(current_set, shingle_set(texts[second], shingle_words))
-    return found
+    sets = dict(zip(rows.tolist(), shingle_numbers(fetch(rows), shingle_words), strict=True))
+    return np.array([jaccard(sets[first], sets[second]) for first, second in pairs.tolist()], dtype=np.float64)
 
 
 def verify(pairs: Pairs, fetch: Fetch, shingle_words: int, run: Map = map) -> Jaccards:
     """The exact Jaccard of each pair, in blocks through `run`. With a pool of processes `fetch` must be picklable."""
-    blocks = [pairs[begin : begin + PAIRS_A_BLOCK] for begin in range(0, len(pairs), PAIRS_A_BLOCK)]
+    order = _neighbours_together(pairs)
+    blocks = [pairs[order[begin : begin + PAIRS_A_BLOCK]] for begin in range(0, len(pairs), PAIRS_A_BLOCK)]
     work = functools.partial(verify_block, fetch=fetch, shingle_words=shingle_words)
-    return np.concatenate([*run(work, blocks), np.empty(0, np.float64)])
+    found = np.empty(len(pairs), dtype=np.float64)
+    found[order] = np.concatenate([*run(work, blocks), np.empty(0, np.float64)])
+    return found
+
+
+def _neighbours_together(pairs: Pairs) -> Rows:
+    """An order in which a block has few different rows: rows with the same first partner one after the other, each with all
+    its partners. A star (one row, many copies) and a family (few rows against many) are both cut along their short side.
+    """
+    by_second = np.lexsort((pairs[:, 0], pairs[:, 1]))
+    starts = np.flatnonzero(np.diff(pairs[by_second, 1], prepend=-1))
+    partners = np.repeat(pairs[by_second, 0][starts], np.diff(np.append(starts, len(pairs))))
+    return by_second[np.argsort(partners, kind="stable")]
