@@ -13,7 +13,7 @@ from posttrain import recipe
 from posttrain.filters import RULES, FilterRule, RowView, prepare_rules
 from posttrain.filters.encoding import KNOWN_GARBLE
 from posttrain.filters.keywords import KEYWORDS, KOREAN_KEYWORDS
-from posttrain.filters.rules import as_bytes
+from posttrain.filters.rules import LONGEST_SEARCHED, as_bytes
 from posttrain.filters.tokens import SPECIAL_TOKENS
 from posttrain.raw_files import read_raw_file
 from posttrain.schema import Message, SFTExample
@@ -68,6 +68,12 @@ def test_the_prepared_rules_say_what_the_rules_one_by_one_say(asked: list[str], 
     row = RowView(example)
     said = {rule.name: detail for rule in RULES if (detail := rule.rule(row, rules)) is not None}
     assert verdict.drop is None and {drop.rule: drop.detail for drop in verdict.reported} == said
+
+
+def test_a_row_too_long_to_be_searched_is_shown_to_every_rule() -> None:
+    example = conversation("Tell me", "I am ChatGPT. " + "0" * LONGEST_SEARCHED)
+    drop = prepare_rules(recipe.Filter())(example).drop
+    assert drop is not None and drop.reason == "names_another_assistant"
 
 
 @pytest.mark.parametrize("file", [

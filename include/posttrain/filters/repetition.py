@@ -13,6 +13,9 @@ FEWEST_LINES = 6
 SHORTEST_LINE = 10
 """Fewer and shorter lines are not judged: `}`, `---` and table rules repeat in honest text."""
 
+MOST_CHARACTERS = 100_000
+"""So much of an answer is judged, which bounds the memory that counting its n-grams takes."""
+
 _LZ4 = pa.Codec("lz4_raw")
 
 
@@ -24,6 +27,7 @@ def repeats_itself(row: RowView, settings: recipe.Filter) -> str | None:
     """
     limits = settings.repetition_limits
     for answer in row.answers:
+        answer = answer[:MOST_CHARACTERS]
         if len(answer) >= FEWEST_LINES * SHORTEST_LINE and compressed_share(answer) <= limits.compressed:
             complaint = repeated_lines(answer, limits) or repeated_ngrams(answer, limits)
             if complaint:

@@ -86,6 +86,10 @@ class Verdict:
     example: Example
 
 
+LONGEST_SEARCHED = 1_000_000
+"""Bytes. A longer row is shown to every rule: the list of all marks in it might not fit into the memory."""
+
+
 def action_of(rule: str, settings: recipe.Filter) -> str:
     """drop, report, mask or off: what the recipe has a rule do."""
     action = getattr(settings, rule, "drop")
@@ -113,8 +117,11 @@ def prepare_rules(settings: recipe.Filter) -> Callable[[Example], Verdict]:
 
     def judge(example: Example) -> Verdict:
         row = RowView(example)
-        found = search(row.folded, True)
-        chosen = [steps[n] for n in sorted(always.union([owners[hit[0]] for hit in found]))] if found else usual
+        if len(row.folded) > LONGEST_SEARCHED:
+            chosen = steps
+        else:
+            found = search(row.folded, True)
+            chosen = [steps[n] for n in sorted(always.union([owners[hit[0]] for hit in found]))] if found else usual
         reported: list[Drop] = []
         for check, name, reason, drops in chosen:
             detail = check(row, settings)
