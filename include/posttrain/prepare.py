@@ -6,18 +6,13 @@ the processes; a half-written artifact has no manifest and is made anew by the n
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
 from posttrain.recipe import Recipe
-from posttrain.run import Run, load_run, start_run
+from posttrain.run import Run, start_run
+from posttrain.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -58,49 +53,21 @@ def prepare_source(run: Run, source: str) -> Prepared:
 
 
 def prepare_sources(run: Run, jobs: int, done: Callable[[Prepared], None]) -> list[Prepared]:
-    """All sources of the run's recipe with `jobs` processes, in the recipe's order; `done` is called as each one ends.
+    """All sources of the run's recipe with `jobs` processes; `done` is called with each result, in the recipe's order.
 
-    A source that fails has its `error` set; the others go on. Raises KeyboardInterrupt after ending the processes.
+    A source that fails has its `error` set; the others go on.
     """
-    found: dict[str, Prepared] = {}
-
-    def note(result: Prepared) -> None:
-        found[result.source] = result
-        done(result)
-
-    context = multiprocessing.get_context("spawn")  # a forked process could inherit a lock that a thread of pyarrow holds
-    with ProcessPoolExecutor(min(jobs, len(run.recipe.sources)), mp_context=context, initializer=_start_worker,
-                             initargs=(logging.getLogger().level,)) as pool:
-        waiting = {pool.submit(_work, run.run_id, run.workspace, source.name): source for source in run.recipe.sources}
-        try:
-            for future in as_completed(waiting):
-                source = waiting[future]
-                try:
-                    note(future.result())
-                except BrokenProcessPool as error:
-                    note(Prepared(source.name, source.family, error=f"its process ended: {error}"))
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-    return [found[source.name] for source in run.recipe.sources]
+    results = []
+    with Workers(jobs) as workers:
+        for result in workers.map(_prepare, [(run, source.name) for source in run.recipe.sources]):
+            results.append(result)
+            done(result)
+    return results
 
 
-def _start_worker(level: int) -> None:
-    """Ctrl-C reaches the whole process group: a worker ends at once and without a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    logging.basicConfig(level=max(level, logging.WARNING))
-
-
-def _work(run_id: str, workspace: str, source: str) -> Prepared:
-    run = load_run(run_id, workspace)
+def _prepare(task: tuple[Run, str]) -> Prepared:
+    run, source = task
     try:
         return prepare_source(run, source)
     except Exception as error:  # whatever is wrong with one source must not end the others
         return Prepared(source, run.recipe.source(source).family, error=f"{type(error).__name__}: {error}")
-
-
-def processors() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

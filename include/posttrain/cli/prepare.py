@@ -12,11 +12,12 @@ import typer
 
 from posttrain.cli import options
 from posttrain.cli.rows import is_artifact, read_file
-from posttrain.prepare import Prepared, prepare_run, prepare_source, prepare_sources, processors
+from posttrain.prepare import Prepared, prepare_run, prepare_source, prepare_sources
 from posttrain.recipe import Recipe
 from posttrain.sample_sheet import Sheet, csv_sheet, draw_rows, html_sheet
 from posttrain.schema import Example
 from posttrain.storage import Manifest, load_manifest, read_examples, read_rejected, write_atomic
+from posttrain.workers import worker_count
 
 REJECTED_SHOWN = 10
 
@@ -27,7 +28,9 @@ class SourcesFailed(RuntimeError):
 
 def prepare(
     recipe: Annotated[str, typer.Argument(help="Recipe (name or .yaml file).", show_default=False)],
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Sources at a time.", show_default="the processors")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Sources at a time.", show_default="POSTTRAIN_WORKERS, else the cores"),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Collect and convert all sources of a recipe in parallel processes; what is done already is skipped."""
@@ -48,7 +51,7 @@ def prepare(
         typer.echo(f"[{finished}/{total}] {result.source}: {state}; {rows / seconds:,.0f} rows/s{left}", err=True)
 
     try:
-        results = prepare_sources(prepare_run(found), jobs or processors(), done)
+        results = prepare_sources(prepare_run(found), jobs or worker_count(), done)
     except KeyboardInterrupt:  # typer would end with this status as well, but without a word
         typer.echo(f"interrupted with {finished} of {total} sources done; the same command goes on with the others", err=True)
         raise typer.Exit(130) from None
