@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from posttrain.cli import main
+from posttrain.cli.rows import read_file
 from posttrain.collect import collect
-from posttrain.compare import SourceLine, compare_mixtures
+from posttrain.compare import SourceLine, compare_mixtures, text_hash
 from posttrain.convert import convert_source
+from posttrain.raw_files import read_raw_file
 from posttrain.recipe import Source
 from posttrain.schema import Message, PreferencePair, RLVRExample, SFTExample
 from posttrain.storage import ArtifactWriter, Manifest, read_examples
@@ -107,6 +111,20 @@ def test_a_published_sample_is_imported_as_it_is(
     found = json.loads(capsys.readouterr().out)
     assert found["total"] == {"here": len(rows), "there": len(rows), "same": len(rows)}
     assert all(line["kind"] == kind and line["difference"] == 0 for line in found["sources"])
+
+
+@pytest.mark.parametrize(
+    ("family", "file"),
+    [("tulu3_sft_mixture", "sft_sample"), ("tulu3_preference_70b", "preference_sample"), ("rlvr_mixed", "rlvr_sample")],
+)
+def test_local_parquet_as_the_hub_serves_it(family: str, file: str, test_data: Path, tmp_path: Path) -> None:
+    rows = [row for _, row in read_raw_file(test_data / TULU / f"{file}.jsonl.gz")]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-00000-of-00001.parquet")
+    manifest = imported(tmp_path, family, "*.parquet", tmp_path / "out")
+    (there, *_), converted = read_file(test_data / TULU / f"{file}.jsonl.gz"), list(read_examples(manifest))
+    assert len(converted) == 100 and text_hash(converted[0]) == text_hash(there)
+    if "id" in rows[0]:
+        assert [row.id for row in converted] == [row["id"] for row in rows]
 
 
 def test_the_parts_of_the_sft_mixture_keep_category_licence_and_id(test_data: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from posttrain.convert.shp import ShpOptions, convert_shp
 from posttrain.convert.ultrafeedback import UltraFeedbackOptions, convert_ultrafeedback
 from posttrain.convert.webgpt import WebGptOptions, convert_webgpt
 
+BINARIZED = ("prompt", "chosen", "rejected", "score_chosen", "score_rejected")
+
 PREFERENCE_FAMILIES: dict[str, Family] = {
     "preference": Family(
         convert=convert_preference, kinds=("preference",),
@@ -64,6 +66,18 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         layout="Chosen: the best mean of four aspects; rejected: one with a strictly lower mean. Binarised rows as they are. "
                "TruthfulQA's prompts are refused.",
         origin="openbmb/UltraFeedback", license="MIT", hub="openbmb/UltraFeedback",
+    ),
+    "ultrafeedback_binarized": Family(
+        convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions, columns=BINARIZED,
+        layout="As published: the best overall score against one of the others. TruthfulQA's prompts stand among them, unmarked.",
+        origin="HuggingFaceH4/ultrafeedback_binarized", license="MIT", hub="HuggingFaceH4/ultrafeedback_binarized",
+        split="train_prefs",
+    ),
+    "ultrafeedback_cleaned": Family(
+        convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions, columns=(*BINARIZED, "source"),
+        layout="The binarised set without TruthfulQA's prompts: what `source` still marks as such is refused.",
+        origin="allenai/ultrafeedback_binarized_cleaned", license="MIT", hub="allenai/ultrafeedback_binarized_cleaned",
+        split="train_prefs",
     ),
     "helpsteer2": Family(
         convert=convert_helpsteer2, join=join_answers, kinds=("preference",), options=HelpSteer2Options,
