@@ -32,7 +32,7 @@ from posttrain.storage import (
     open_parquet,
     sha256_file,
 )
-from posttrain.tokenize.chat import answer_tokens, encode_texts, render_turns
+from posttrain.tokenize.chat import Span, answer_tokens, encode_texts, render_turns
 from posttrain.tokenize.tokenizer import ChatTokenizer, tokenizer_files
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,9 @@ TOKENS_PER_PART = 16_000_000
 """A part ends at ROWS_PER_PART rows or so many tokens, which are 128 MB until they are written."""
 
 LOG_SECONDS = 5.0
+
+Rendered = tuple[dict[str, Any], str, list[Span]]
+"""A row, its text, and the spans of the text's characters that are answers."""
 
 
 def stage_settings(settings: Tokenize, max_length: int | None, path: Path) -> dict[str, Any]:
@@ -124,11 +127,9 @@ def _rows(manifest: Manifest) -> Iterator[dict[str, Any]]:
                     yield from batch.to_pylist()
 
 
-def _batches(
-    inputs: list[Manifest], chat: ChatTokenizer, out: ArtifactWriter,
-) -> Iterator[list[tuple[dict[str, Any], str, list[tuple[int, int]]]]]:
-    """Rows with their text and the spans of their answers, as many as are encoded at once."""
-    batch: list[tuple[dict[str, Any], str, list[tuple[int, int]]]] = []
+def _batches(inputs: list[Manifest], chat: ChatTokenizer, out: ArtifactWriter) -> Iterator[list[Rendered]]:
+    """The rows that the template takes, as many as are encoded at once; the others are rejected."""
+    batch: list[Rendered] = []
     characters = 0
     for manifest in inputs:
         for row in _rows(manifest):
@@ -146,9 +147,7 @@ def _batches(
     yield batch
 
 
-def _encoded(
-    chat: ChatTokenizer, batch: list[tuple[dict[str, Any], str, list[tuple[int, int]]]],
-) -> Iterator[tuple[dict[str, Any], Any, list[tuple[int, int]]]]:
+def _encoded(chat: ChatTokenizer, batch: list[Rendered]) -> Iterator[tuple[dict[str, Any], Any, list[Span]]]:
     """Every row with its encoding and the spans of its tokens that are answers."""
     encodings = encode_texts(chat, [text for _, text, _ in batch])
     for (row, _, spans), encoding in zip(batch, encodings, strict=True):
