@@ -15,6 +15,7 @@ from posttrain.convert.shp import ShpOptions, convert_shp
 from posttrain.convert.ultrafeedback import UltraFeedbackOptions, convert_ultrafeedback
 from posttrain.convert.webgpt import WebGptOptions, convert_webgpt
 
+HH_COMMIT = "53bb19af48e3dc246069b4a2e757a5ee5caeb549"
 BINARIZED = ("prompt", "chosen", "rejected", "score_chosen", "score_rejected")
 
 PREFERENCE_FAMILIES: dict[str, Family] = {
@@ -37,7 +38,8 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
     "hh_rlhf": Family(
         convert=convert_hh_rlhf, kinds=("preference",), columns=("chosen", "rejected"),
         layout="Two transcripts (`Human:`, `Assistant:`) that differ in their last answer.",
-        origin="anthropics/hh-rlhf", license="MIT", hub="Anthropic/hh-rlhf",
+        origin="anthropics/hh-rlhf", license="MIT", hub="Anthropic/hh-rlhf", revision=HH_COMMIT,
+        files=("harmless-base/train.jsonl.gz", "helpful-*/train.jsonl.gz"),
         tested_on=("train/anthropics__hh-rlhf/test.4of5.jsonl.gz",),
     ),
     "hh_rlhf_translated": Family(
@@ -52,7 +54,8 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         columns=("transcript", "rating", "tags", "model_type"),
         layout="One transcript of an attack: a chosen example where the assistant held out, a rejected one where it gave way; "
                "tags are kept.",
-        origin="anthropics/hh-rlhf (red-team-attempts)", license="MIT", hub="Anthropic/hh-rlhf",
+        origin="anthropics/hh-rlhf (red-team-attempts)", license="MIT", hub="Anthropic/hh-rlhf", revision=HH_COMMIT,
+        files=("red-team-attempts/red_team_attempts.jsonl.gz",),
     ),
     "shp": Family(
         convert=convert_shp, kinds=("preference",), options=ShpOptions,
@@ -71,6 +74,7 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions, columns=BINARIZED,
         layout="As published: the best overall score against one of the others. TruthfulQA's prompts stand among them, unmarked.",
         origin="HuggingFaceH4/ultrafeedback_binarized", license="MIT", hub="HuggingFaceH4/ultrafeedback_binarized",
+        revision="2a3fb934ee563e5441bf211adaf5215c3fa508dd",
         split="train_prefs",
     ),
     "ultrafeedback_cleaned": Family(
@@ -84,12 +88,13 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         columns=("prompt", "response", "helpfulness", "correctness", "coherence", "complexity", "verbosity"),
         layout="All answers to one prompt: the highest score (mean, or a weighted sum) over the lowest.",
         origin="nvidia/HelpSteer2", license="CC-BY-4.0", hub="nvidia/HelpSteer2",
+        revision="282267c464637a5d169bc4946205f63bec3b8ae2",
     ),
     "nectar": Family(
         convert=convert_nectar, kinds=("preference",), options=NectarOptions, columns=("prompt", "answers", "source"),
         layout="Chosen: one of the best-ranked answers; rejected: one ranked strictly below it.",
         origin="berkeley-nest/Nectar", license="Apache-2.0, not to compete with OpenAI (card)", non_commercial=True,
-        hub="berkeley-nest/Nectar",
+        hub="berkeley-nest/Nectar", revision="3c6b4c47fa1cc38869f9f32dce1699f7abad8b06",
     ),
     "webgpt": Family(
         convert=convert_webgpt, kinds=("preference",), options=WebGptOptions,
