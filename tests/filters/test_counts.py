@@ -78,3 +78,11 @@ def test_a_rule_that_is_off_is_not_in_the_facts(tmp_path: Path) -> None:
     done = run(tmp_path, [row(1, "Yes")], Filter(one_word_answers="off", duplicates=Duplicates(conversations=False)))
     assert list(done.facts["rules"]) == [rule.name for rule in RULES if rule.name != "one_word_answers"]
     assert done.facts["rule_details"] == {}
+
+
+def test_examples_show_no_personal_data() -> None:
+    example = row(1, "Yes: hong@naver.com, 010-1234-5678. " + "A \ufffd b.")
+    shown = counted([example]).facts(Filter())["rule_details"]
+    assert set(shown) == {"encoding", "personal_data"}
+    assert all(details["examples"][0]["turns"][1].startswith("assistant: Yes: [EMAIL], [PHONE].") for details in shown.values())
+    assert shown["personal_data"]["examples"][0]["detail"] == "email xxxx@xxxxx.xxx, phone 000-0000-0000"

@@ -75,7 +75,8 @@ def test_masking_changes_the_texts_and_nothing_else() -> None:
     turns = (Message("user", question), Message("assistant", "네, hong@naver.com이군요."))
     example = SFTExample(id="a", source="s", messages=turns, **FACTS)
     verdict = judge_example(example, Filter(personal_data="mask"))
-    assert verdict.drop is None and [d.detail for d in verdict.reported] == ["1 × phone, 2 × email, 1 × resident_number"]
+    assert verdict.drop is None and [d.detail for d in verdict.reported] == [
+        "phone 000-0000-0000, email xxxx@xxxxx.xxx, resident_number 000000-0000000 and 1 more"]
     assert [m.content for m in verdict.example.messages] == [
         "제 번호는 [PHONE], 메일은 [EMAIL], 주민번호는 [RESIDENT_NUMBER]입니다.", "네, [EMAIL]이군요."]
     assert (verdict.example.id, verdict.example.raw_file, verdict.example.raw_row) == ("a", "rows.jsonl", 3)

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from posttrain import recipe
+from posttrain.filters.personal import MASKS, mask_text
 from posttrain.filters.rules import RULES, Drop, action_of
 from posttrain.filters.view import RowView
 from posttrain.schema import Example
@@ -66,8 +67,9 @@ class RuleCounts:
     def facts(self, settings: recipe.Filter) -> dict[str, Any]:
         """{"rules": {rule: dropped rows}, "rule_details": {rule: {action, reason, rows, sources, examples}}}.
 
-        `rules` has every rule that is on, with `duplicates` and `select`, in order. `rule_details` has those that spoke; rows
-        counted for a rule that reports or masks are kept rows. An example is {id, source, detail, turns: ["role: text"]}.
+        `rules` has every rule that is on, with `duplicates` and `select`, in order. `rule_details` has those that spoke. Rows
+        counted for a rule that reports or masks are rows that no rule drops; a duplicate among them may still go. An example
+        is {id, source, detail, turns: ["role: text"]}.
         """
         after = {DUPLICATES: settings.duplicates.any, "select": settings.select is not None}
         actions = {rule.name: action_of(rule.name, settings) for rule in RULES}
@@ -89,8 +91,9 @@ class RuleCounts:
 
 
 def show(example: Example, found: Drop) -> dict[str, Any]:
-    """A row as the report shows it: its id, what was found, and the beginning of its first turns."""
-    turns = [f"{m.role}: {(m.content or '')[:SHOWN]}" for m in RowView(example).messages[:TURNS_SHOWN]]
+    """A row as the report shows it: its id, what was found, and the beginning of its first turns, personal data masked."""
+    messages = RowView(example).messages[:TURNS_SHOWN]
+    turns = [f"{m.role}: {mask_text((m.content or '')[:5 * SHOWN], tuple(MASKS))[:SHOWN]}" for m in messages]
     return {"id": example.id, "source": example.source, "detail": printable(found.detail), "turns": [printable(t) for t in turns]}
 
 

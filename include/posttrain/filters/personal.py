@@ -16,6 +16,9 @@ Kind = Literal["email", "phone", "resident_number"]
 MASKS: dict[str, str] = {"email": "[EMAIL]", "phone": "[PHONE]", "resident_number": "[RESIDENT_NUMBER]"}
 """What stands in the place of each kind after masking."""
 
+FORMS_SHOWN = 3
+"""Pieces of personal data whose form a detail gives; the others are counted."""
+
 _LOCAL_PART = re.compile(r"(?<![A-Za-z0-9._%+/-])[A-Za-z0-9_%+][A-Za-z0-9._%+-]{0,63}\Z")
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])")
 _NOBODYS_DOMAIN = re.compile(
@@ -55,13 +58,17 @@ _FOLDED_MARKS = {kind: [mark.encode() for mark in marks] for kind, marks in MARK
 
 
 def holds_personal_data(row: RowView, settings: recipe.Filter) -> str | None:
-    """The kinds that the recipe names, with how many of each; the values themselves are not repeated in the detail."""
+    """Personal data of the kinds that the recipe names. The detail gives its form and not the data: `phone 000-0000-0000`."""
     kinds = tuple(kind for kind in settings.personal_data_kinds if any(mark in row.folded for mark in _FOLDED_MARKS[kind]))
-    found: dict[str, int] = {}
-    for message in row.messages:
-        for kind, _, _ in find(message.content or "", kinds):
-            found[kind] = found.get(kind, 0) + 1
-    return ", ".join(f"{n} × {kind}" for kind, n in found.items()) or None
+    texts = [message.content or "" for message in row.messages]
+    found = [f"{kind} {form(text[start:end])}" for text in texts for kind, start, end in find(text, kinds)]
+    more = f" and {len(found) - FORMS_SHOWN} more" if len(found) > FORMS_SHOWN else ""
+    return ", ".join(found[:FORMS_SHOWN]) + more or None
+
+
+def form(data: str) -> str:
+    """Every digit as 0 and every letter as x: "hong@naver.com" → "xxxx@xxxxx.xxx"."""
+    return "".join(["0" if c.isdigit() else "x" if c.isalpha() else c for c in data])
 
 
 def find(text: str, kinds: tuple[str, ...]) -> list[tuple[str, int, int]]:
