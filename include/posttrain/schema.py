@@ -217,6 +217,9 @@ class UnreadableRow(ValueError):
             raise KeyError(f"{reason!r} is not in schema.REASONS; add it there with one sentence")
         self.reason, self.field, self.detail = reason, field, detail
 
+    def __reduce__(self) -> tuple[type[UnreadableRow], tuple[str, str, str]]:
+        return UnreadableRow, (self.reason, self.field, self.detail)  # it travels between processes
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
