@@ -529,9 +529,13 @@ class Recipe(Section):
                 raise _wrong(("sources", n, "family"), message)
             _check_options(source, FAMILIES[source.family].options, ("sources", n, "options"))
         named = [source.name for source in self.sources]
-        for n, name in enumerate(self.filter.duplicates.priority):
-            if name not in named:
-                raise _wrong(("filter", "duplicates", "priority", n), f"source {name!r} is not defined; {_allowed(name, named)}")
+        duplicates = self.filter.duplicates
+        lists = {("priority",): duplicates.priority, ("near", "leave_out"): duplicates.near.leave_out if duplicates.near else ()}
+        for place, mentioned in lists.items():
+            for n, name in enumerate(mentioned):
+                if name not in named:
+                    message = f"source {name!r} is not defined; {_allowed(name, named)}"
+                    raise _wrong(("filter", "duplicates", *place, n), message)
         known = {*named, *MADE_SOURCES}
         rejected = {s.name: s.review for s in self.sources if s.review and s.review.decision == "reject"}
         for split in SPLITS:

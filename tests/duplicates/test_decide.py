@@ -119,6 +119,13 @@ def test_other_kinds_of_rows_and_rows_without_words_are_left_alone() -> None:
     assert names(found) == ["kept", "kept", "kept", "duplicate_conversation"]
 
 
+def test_a_source_that_is_left_out_neither_falls_nor_takes() -> None:
+    examples = rows(f"{EIGHT} x", f"{EIGHT} y", f"{EIGHT} z", f"{EIGHT} Y")
+    examples = [replace(example, source="passages") if n in (0, 1, 3) else example for n, example in enumerate(examples)]
+    found = decide_rows(examples, Duplicates(near=NearDuplicates(shingle_words=1, leave_out=("passages",))))
+    assert names(found) == ["kept", "kept", "kept", "duplicate_conversation"]
+
+
 def test_off_means_off() -> None:
     same = rows("Hi | Hello", "hi | hello", f"{EIGHT} x", f"{EIGHT} y")
     assert names(decide_rows(same, Duplicates(conversations=False))) == ["kept"] * 4

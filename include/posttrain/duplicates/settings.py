@@ -1,4 +1,4 @@
-"""The recipe's section `duplicates`: which duplicates are dropped, and which of two is kept."""
+"""The recipe's section `filter.duplicates`: which duplicates are dropped, and which of two is kept."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ class NearDuplicates(Section):
     `bands`: the signature is cut into so many bands; rows that agree in one whole band are compared. Left out, the widest
     bands are taken that find 99 % of the pairs at the threshold: 21 of width 6 for 128 and .8. Settings that find less than
     95 % of them are refused.
+    `leave_out`: sources whose rows are nobody's near duplicate. Questions on one passage share most of their words and are
+    different questions: nine in ten of the near duplicates in public files are of that kind (docs/duplicates.md).
     """
 
     threshold: float = Field(default=0.8, ge=0.3, le=1)
     shingle_words: int = Field(default=3, ge=1, le=20)
     permutations: int = Field(default=128, ge=16, le=1024)
     bands: int | None = Field(default=None, ge=1)
+    leave_out: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _finds_enough(self) -> NearDuplicates:

@@ -60,6 +60,7 @@ def compared_texts(example: Example, settings: Duplicates) -> ComparedTexts:
 
     The kind is part of each: the SFT row and the RLVR row of one question are two different uses. RLVR rows with another
     ground truth or verifier are in another group: a problem with other numbers shares nearly all words and is another problem.
+    Rows of sources that the search for near duplicates leaves out have no words to be compared by.
     """
     kind = kind_of(example)
     sides = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example.messages]
@@ -69,7 +70,7 @@ def compared_texts(example: Example, settings: Duplicates) -> ComparedTexts:
     return ComparedTexts(
         conversation=_conversation(kind, normalised),
         prompt=_digest(f"{kind}\x00{prompt}", 16) if prompt else None,
-        words=_words(normalised) if settings.near else "",
+        words=_words(normalised) if settings.near and example.source not in settings.near.leave_out else "",
         group=_group(group),
     )
 
