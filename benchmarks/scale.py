@@ -2,10 +2,10 @@
 
     . ./env.sh && python benchmarks/scale.py --data-root FOLDER [--share 0.25 0.5 1.0] [--workspace FOLDER] [--peer]
 
-The pool has the 19 SFT sources of recipe `tulu3-8b` with the published counts. Its rows are the real rows of the data root, joined
+The pool has the 19 SFT sources of recipe `tulu3-8b` with the published counts: the real rows of the data root, joined
 until a row has about 1,500 characters, repeated, and each copy with every twelfth word replaced; 3 in 100 are exact copies
-and 3 in 100 differ in one word. Every eval set of recipe `real` is indexed. Each stage is a process of its own; the peak is the sum
-over it and its workers, looked at every tenth of a second.
+and 3 in 100 differ in one word. Every eval set of recipe `real` is indexed. Each stage is a process of its own; its peak is
+the sum over it and its workers, looked at every tenth of a second.
 
 `--peer`: in the same run the same converters and the two filters of open-instruct (keywords, empty messages) through
 `datasets.map` and `filter` with 2 processes and `to_parquet`, beside our convert and a filter stage with these two rules.

@@ -14,10 +14,10 @@ from posttrain.cli import main
 from posttrain.cli.rows import read_file
 from posttrain.collect import collect
 from posttrain.compare import SourceLine, compare_mixtures, text_hash
-from posttrain.convert import convert_source
+from posttrain.convert import FAMILIES, convert_source
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import Source
-from posttrain.schema import Message, PreferencePair, RLVRExample, SFTExample
+from posttrain.schema import Message, PreferencePair, RLVRExample, SFTExample, UnreadableRow
 from posttrain.storage import ArtifactWriter, Manifest, read_examples
 
 TULU = "train/allenai__open-instruct"
@@ -133,14 +133,22 @@ def test_the_parts_of_the_sft_mixture_keep_category_licence_and_id(test_data: Pa
 
 
 def test_a_non_commercial_part_of_the_sft_mixture_says_so() -> None:
-    from posttrain.convert import FAMILIES
-
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     row = {"id": "1", "messages": turns, "source": "ai2-adapt-dev/no_robots_converted"}
     (draft,) = FAMILIES["tulu3_sft_mixture"].convert(row)
     assert (draft.license, draft.category) == ("CC-BY-NC-4.0", "general")
     (draft,) = FAMILIES["tulu3_sft_mixture"].convert(row | {"source": "somebody/else"})
     assert (draft.license, draft.category) == (None, None)
+
+
+def test_a_pair_that_its_ratings_call_equal_is_imported_as_published() -> None:
+    turns = [{"role": "user", "content": "q"}]
+    row = {"id": "x_1", "prompt": "q", "source": "s", "chosen_rating": 4.5, "rejected_rating": 4.5, "chosen_model": "m",
+           **{side: [*turns, {"role": "assistant", "content": side}] for side in ("chosen", "rejected")}}
+    (draft,) = FAMILIES["tulu3_preference_405b"].convert(row)
+    assert (draft.raw_id, draft.chosen[-1].content, draft.chosen_model) == ("x_1", "chosen", "m")
+    with pytest.raises(UnreadableRow, match="tied_pair"):
+        FAMILIES["preference"].convert(row)
 
 
 def test_the_table(test_data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,16 +133,19 @@ def review(run: Run) -> StageResult:
 
 
 def mix(run: Run) -> StageResult:
-    """Clean rows → SFT, preference-prompt, preference and RLVR splits; licence gate; seeded shuffle."""
+    """Clean rows → SFT, preference-prompt, preference and RLVR splits; licence gate; seeded shuffle. Then the run's books."""
     from posttrain.mix import mix_rows
+    from posttrain.mix.books import write_books
 
     inputs = [run.manifest("decontaminate"), run.manifest("review")]
     licenses = {source.name: source.non_commercial for source in run.recipe.sources}
     settings = run.recipe.mix.model_dump(mode="json") | {"seed": run.recipe.seed, "non_commercial": licenses}
     if run.recipe.mix.focus_upsampling > 1:
         settings["focus"] = sorted(run.focus)
-    return run.stage("mix", "posttrain.mix", inputs=inputs, settings=settings,
-                     work=lambda out: mix_rows(inputs, run.recipe.mix, licenses, run.recipe.seed, out, run.focus))
+    result = run.stage("mix", "posttrain.mix", inputs=inputs, settings=settings,
+                       work=lambda out: mix_rows(inputs, run.recipe.mix, licenses, run.recipe.seed, out, run.focus))
+    write_books(run)
+    return result
 
 
 def _teacher_settings(run: Run) -> dict[str, Any]:

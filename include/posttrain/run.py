@@ -2,6 +2,7 @@
 
     <workspace>/runs/<run id>/run.json              recipe, round, focus: written once, when the run starts
                               stages/<stage>.json   the artifact of a stage (of one source: <stage>.<source>.json)
+                              books.json            pool → converted → … → mixed, by source and reason
                               gate.json             verdict and gaps
                               report.html
 

@@ -37,6 +37,11 @@ def test_the_chain_goes_from_the_pool_to_the_mixture(nights: tuple[Run, Run]) ->
     assert read == sum(books.chain(source)["decontaminated"] for source in books.sources())
 
 
+def test_the_books_lie_in_the_folder_of_the_run(nights: tuple[Run, Run]) -> None:
+    written = json.loads(Path(nights[0].folder, "books.json").read_text(encoding="utf-8"))
+    assert written == json.loads(json.dumps(keep_books(nights[0]).as_json())) and written["unexplained"] == 0
+
+
 def edit(run: Run, stage: str, part: str, change: Callable[[dict[str, Any]], None]) -> None:
     path = Path(run.manifest(stage, part).file("manifest.json"))
     value = json.loads(path.read_text(encoding="utf-8"))
@@ -85,6 +90,13 @@ def test_a_row_that_a_file_has_lost_is_missed(doctored: Run) -> None:
     problems = keep_books(doctored).problems
     rows = table.num_rows
     assert any(f"part-sft-00000.parquet holds {rows - 1} rows, the manifest says {rows}" in problem for problem in problems)
+
+
+def test_an_artifact_that_is_gone_is_said(doctored: Run) -> None:
+    Path(doctored.manifest("convert", "word_problems").file("manifest.json")).unlink()
+    problems = keep_books(doctored).problems
+    assert any(problem.startswith("convert word_problems: the artifact is gone") for problem in problems)
+    assert any("word_problems: 0 rows came" in problem for problem in problems)
 
 
 def test_an_artifact_that_nobody_reads_is_missed(doctored: Run) -> None:

@@ -276,6 +276,16 @@ def test_splits_are_kept_apart_by_their_prompts(tmp_path: Path) -> None:
     assert mix(tmp_path, [pool], Mix(**every), name="together").rows["rejected"] == 0
 
 
+def test_a_pair_with_one_side_only_has_a_prompt_too(tmp_path: Path) -> None:
+    """A KTO label without its other side: the prompt stands in the rejected answer's conversation."""
+    one_sided = replace(asked(QUESTIONS[0], "preference", 1), chosen=())
+    pool = write(tmp_path, "in", [one_sided, asked(QUESTIONS[0], "rlvr", 0), asked("", "sft", 1), asked("", "rlvr", 2)])
+    every = {split: amounts(s=1.0) for split in ("sft", "preference", "rlvr")}
+    done = mix(tmp_path, [pool], Mix(**every, disjoint=("rlvr", "sft", "preference")))
+    assert "preference" not in done.written and sorted(ids(done, "rlvr")) == ["rlvr-0", "rlvr-2"]
+    assert ids(done) == ["sft-1"]  # an empty prompt equals nothing
+
+
 def test_a_prompt_that_the_first_split_does_not_take_is_free_for_the_next(tmp_path: Path) -> None:
     pool = write(tmp_path, "in", [asked(f"Question {n}?", kind, n) for kind in ("sft", "rlvr") for n in range(10)])
     done = mix(tmp_path, [pool], Mix(sft=amounts(s=1.0), rlvr=amounts(s=3), disjoint=("rlvr", "sft")))
@@ -400,6 +410,22 @@ def test_rows_that_share_an_id_are_told_apart_by_their_bodies(tmp_path: Path) ->
     first = mix(tmp_path, [write(tmp_path, "in", rows)], Mix(sft=amounts(s=4)), name="first")
     second = mix(tmp_path, [write(tmp_path, "turned", rows[::-1])], Mix(sft=amounts(s=4)), name="second")
     assert hashes(first) == hashes(second) and first.rows == {"read": 10, "kept": 4, "rejected": 6}
+
+
+def test_a_remote_workspace_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Shuffled in a local folder that is gone afterwards; the artifact lies on another fsspec file system."""
+    examples: list[Example] = [sft(n, s) for n in range(30) for s in "st"]
+    examples += [*(rlvr(n) for n in range(9)), *(pair(n) for n in range(9))]
+    local = mix(tmp_path, [write(tmp_path, "in", examples)], RECIPE)
+    before = set(Path(tempfile.gettempdir()).glob("posttrain-mix-*"))
+    remote = ArtifactWriter(f"memory://{tmp_path.name}/in", stage="in")
+    for example in examples:
+        remote.read(example.source)
+        remote.keep(example)
+    writer = ArtifactWriter(f"memory://{tmp_path.name}/mix", stage="mix")
+    mix_rows([remote.finish()], RECIPE, {}, 0, writer)
+    assert hashes(writer.finish()) == hashes(local)
+    assert set(Path(tempfile.gettempdir()).glob("posttrain-mix-*")) == before
 
 
 def test_a_failed_mix_leaves_no_scratch_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

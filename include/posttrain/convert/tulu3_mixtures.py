@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from posttrain.convert.draft import Draft
+from posttrain.convert.fields import object_of
 from posttrain.convert.messages import convert_messages
 from posttrain.convert.preference import convert_preference
 
@@ -37,6 +38,9 @@ SFT_PARTS: dict[str, tuple[str, str]] = {
 """Last part of the published `source` → category and licence of the part (Tülu 3 paper, Table 7; the parts' cards)."""
 
 
+RATING_COLUMNS = ("chosen_rating", "rejected_rating")
+
+
 def convert_tulu3_sft_mixture(row: Any) -> list[Draft]:
     """{id, messages, source}: the conversation, with category and licence of the part that `source` names."""
     (draft,) = convert_messages(row)
@@ -45,8 +49,13 @@ def convert_tulu3_sft_mixture(row: Any) -> list[Draft]:
 
 
 def convert_tulu3_preference_mixture(row: Any) -> list[Draft]:
-    """{id, prompt, chosen, rejected, source}: the pair under its own id."""
-    (draft,) = convert_preference(row)
+    """{id, prompt, chosen, rejected, source}: the pair under its own id.
+
+    The 405B mixture also has ratings. Pairs that they call equal are in the mixture, and so are imported; only two equal texts
+    are refused.
+    """
+    fields = {name: value for name, value in object_of(row).items() if name not in RATING_COLUMNS}
+    (draft,) = convert_preference(fields)
     raw_id = row.get("id")
     return [dataclasses.replace(draft, raw_id=raw_id if isinstance(raw_id, str) and raw_id.strip() else None)]
 

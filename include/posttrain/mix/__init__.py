@@ -165,7 +165,9 @@ class _Mixture:
         digests, factor = self.pool.digest, self.settings.focus_upsampling
         picks = choose(available, wanted, digests, self.seed, split)
         if not len(available) and (wanted or amount.proportion):
-            logger.warning("mix: %s: source %s has no row to take", split, amount.source)
+            closed = self.gate.sources[amount.source]
+            why = f": the recipe does not allow the licence of its {closed} rows" if closed else ""
+            logger.warning("mix: %s: source %s has no row to take%s", split, amount.source, why)
         elif wanted > len(available):
             logger.warning("mix: %s: source %s: %d rows of %d: rows repeat", split, amount.source, wanted, len(available))
         chosen = len(picks)

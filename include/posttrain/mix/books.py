@@ -7,6 +7,7 @@ one of these counts has and the other has not is unexplained.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -19,7 +20,9 @@ import pyarrow.parquet as pq
 from posttrain.recipe import DATA_STAGES
 from posttrain.run import Run
 from posttrain.schema import SCHEMAS
-from posttrain.storage import Manifest, load_manifest, open_parquet
+from posttrain.storage import Manifest, StorageError, join, load_manifest, open_parquet, write_json
+
+log = logging.getLogger(__name__)
 
 BEGINS = ("collect", "improve", "synthesize")
 """Stages whose rows come from outside the chain: raw files and the teacher. `improve` counts the rewrites that it asks for."""
@@ -93,8 +96,13 @@ class Books:
 def keep_books(run: Run) -> Books:
     """The books of a run as far as it has got."""
     books = Books(run.run_id, run.recipe.name)
-    artifacts = {record["manifest"]: _Artifact(load_manifest(record["manifest"])) for record in run.stage_records()
-                 if record["stage"] in DATA_STAGES and record["stage"] != "index_evals"}
+    artifacts: dict[str, _Artifact] = {}
+    for record in run.stage_records():
+        if record["stage"] in DATA_STAGES and record["stage"] != "index_evals":
+            try:
+                artifacts[record["manifest"]] = _Artifact(load_manifest(record["manifest"]))
+            except StorageError as error:
+                books.problems.append(f"{record['stage']} {record['part']}: the artifact is gone: {error}")
     for artifact in artifacts.values():
         for problem, rows in [*_own_problems(artifact), *_left_behind(artifact, artifacts)]:
             books.problems.append(f"{artifact.name}: {problem}")
@@ -104,6 +112,16 @@ def keep_books(run: Run) -> Books:
             for problem, rows in problems:
                 books.problems.append(f"{artifact.name}: {entry.source}: {problem}")
                 books.unexplained += rows
+    return books
+
+
+def write_books(run: Run) -> Books:
+    """Write `books.json` into the run's folder; every unexplained row is also said in the log."""
+    books = keep_books(run)
+    write_json(join(run.folder, "books.json"), books.as_json())
+    for problem in books.problems:
+        log.error("books: %s", problem)
+    log.info("books: %d unexplained rows", books.unexplained)
     return books
 
 
