@@ -28,6 +28,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
     TOKENIZERS_PARALLELISM="false",
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),  # `airflow standalone` calls `airflow`
     PYTHONPATH=os.pathsep.join([str(PROJECT / "include"), str(PROJECT / "plugins")]),
 )
 

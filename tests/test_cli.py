@@ -74,7 +74,7 @@ def test_values_after_an_option_that_takes_many_each_get_the_option(given: list[
 
 
 def test_every_stage_of_the_pipeline_is_a_command() -> None:
-    assert {stage.replace("_", "-") for stage in STAGES} <= STAGE_COMMANDS.keys()
+    assert set(STAGES) <= STAGE_COMMANDS.keys()
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_decontaminate_with_an_index_of_its_own_command(tmp_path: Path) -> None:
     (tmp_path / "evals").mkdir()
     write_jsonl(tmp_path / "evals" / "gsm.jsonl", [{"question": LEAK, "answer": "19"}])
     write_jsonl(tmp_path / "train.jsonl", TRAIN)
-    indexed = counts(posttrain("index-evals", "--in", "evals", "--out", "index", "--json", folder=tmp_path))
+    indexed = counts(posttrain("index_evals", "--in", "evals", "--out", "index", "--json", folder=tmp_path))
     assert indexed["rows"] == {"read": 1, "kept": 1, "rejected": 0}
     command = ("decontaminate", "--train", "train.jsonl", "--evals", "index", "--out", "clean", "--json")
     done = counts(posttrain(*command, folder=tmp_path))

@@ -21,9 +21,16 @@ def find_gaps(scores: dict[str, float], thresholds: dict[str, float]) -> dict[st
 
 
 def judge_run(run: Run) -> StageResult:
-    """facts: checkpoint, passed, scores and thresholds per skill, gaps (threshold − score, positive) per failed skill."""
+    """Judge the last checkpoint of the recipe that was evaluated.
+
+    facts: checkpoint, passed, scores and thresholds per skill, gaps (threshold − score, positive) per failed skill.
+    """
     evaluation = run.manifest("evaluate")
-    checkpoint = run.recipe.evaluate.checkpoints[-1]
+    evaluated = [name for name in run.recipe.evaluate.checkpoints if name in evaluation.facts["scores"]]
+    if not evaluated:
+        raise StorageError(f"{evaluation.path} has scores of {', '.join(evaluation.facts['scores']) or 'nothing'}, and of none "
+                           f"of the recipe's evaluate.checkpoints: {', '.join(run.recipe.evaluate.checkpoints)}")
+    checkpoint = evaluated[-1]
     scores: dict[str, float] = evaluation.facts["scores"][checkpoint]
     thresholds = dict(sorted(run.recipe.gate.thresholds.items()))
 

@@ -30,6 +30,8 @@ STAGES = (
     "sft", "preferences", "dpo", "rlvr", "evaluate", "gate", "release",
 )
 DATA_STAGES = STAGES[: STAGES.index("mix") + 1]
+TRAINED = ("sft", "dpo", "rlvr")
+"""The stages that train; each goes on from the checkpoint of the one before."""
 
 
 class RecipeError(ValueError):

@@ -22,6 +22,7 @@ import yaml
 
 from posttrain.cards import CardFacts, dataset_card, licence_page, model_card
 from posttrain.licences import licence_lines, refused_licences
+from posttrain.recipe import TRAINED
 from posttrain.run import Run
 from posttrain.source_review import source_rows, undecided_sources
 from posttrain.storage import (
@@ -49,7 +50,7 @@ def build_release(run: Run) -> StageResult:
     if not gate.facts.get("passed"):
         gaps = ", ".join(f"{skill} is {100 * gap:.1f} % short" for skill, gap in gate.facts.get("gaps", {}).items())
         raise ReleaseRefused(f"run {run.run_id} is not released: its gate did not pass{': ' + gaps if gaps else ''}")
-    checkpoint = run.manifest(run.recipe.evaluate.checkpoints[-1])
+    checkpoint = run.manifest(gate.facts["checkpoint"])
     mix = run.manifest("mix")
     pairs = run.manifest("preferences") if run.has("preferences") else None
     refused = refused_licences(run, [mix, *([pairs] if pairs else [])])
@@ -64,7 +65,7 @@ def build_release(run: Run) -> StageResult:
     inputs = [gate, run.manifest("evaluate"), checkpoint, mix, *([pairs] if pairs else [])]
 
     def work(out: ArtifactWriter) -> None:
-        facts = card_facts(run, checkpoint, mix, pairs)
+        facts = card_facts(run, checkpoint.stage, mix, pairs)
         _copy_checkpoint(run, checkpoint, out)
         columns = _write_dataset(mix, pairs, out)
         out.write_bytes("README.md", model_card(facts).encode())
@@ -111,16 +112,16 @@ def lineage_of(stages: dict[str, Manifest], run: Run) -> dict[str, Any]:
     }
 
 
-def card_facts(run: Run, checkpoint: Manifest, mix: Manifest, pairs: Manifest | None) -> CardFacts:
-    """What the cards say, out of recipe, scores and mixture."""
+def card_facts(run: Run, final: str, mix: Manifest, pairs: Manifest | None) -> CardFacts:
+    """What the cards say, out of recipe, scores and mixture. `final`: the checkpoint that is released."""
     found = run.manifest("evaluate").facts["scores"]
-    scores = {checkpoint: found[checkpoint] for checkpoint in run.recipe.evaluate.checkpoints}
-    final = run.recipe.evaluate.checkpoints[-1]
+    scores = {checkpoint: found[checkpoint] for checkpoint in run.recipe.evaluate.checkpoints if checkpoint in found}
     split_rows = {s: rows for s, rows in (mix.written | (pairs.written if pairs else {})).items() if rows}
     base = run.recipe.model
     return CardFacts(
         run_id=run.run_id, recipe=run.recipe, scores=scores[final], all_scores=scores, split_rows=split_rows,
-        licences=licence_lines(run, mix), languages=_languages(mix), trained=tuple(run.recipe.evaluate.checkpoints[1:]),
+        licences=licence_lines(run, mix), languages=_languages(mix),
+        trained=TRAINED[: TRAINED.index(final) + 1] if final in TRAINED else (),
         base_model=base.id if base.kind == "hub" else None, parameters=_parameters(run),
     )
 

@@ -52,6 +52,7 @@ class Standalone:
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
         }
         self.process = subprocess.Popen(
@@ -178,6 +179,35 @@ def test_a_person_is_asked_before_the_release(standalone: Standalone) -> None:
     assert Path(run.manifest("release").path).is_dir()
     if "review.decide_band" in answered:
         assert run.manifest("review").settings["unattended"] == "delete"
+
+
+def trainers(standalone: Standalone, module: str) -> list[psutil.Process]:
+    """The processes under this Airflow that run a trainer's module, `accelerate launch` included."""
+    found = []
+    for process in standalone.process_info().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if module in process.cmdline():
+                found.append(process)
+    return found
+
+
+def test_a_task_that_is_failed_by_hand_takes_its_trainer_along_and_can_be_cleared(standalone: Standalone) -> None:
+    """Airflow's supervisor ends the task at its next heartbeat; the trainer is two processes further down."""
+    path = "/api/v2/dags/tulu3/dagRuns/killed"
+    conf = {"recipe": "smoke", "until": "sft", "seed": 7}
+    standalone.call("POST", "/api/v2/dags/tulu3/dagRuns", {"dag_run_id": "killed", "logical_date": None, "conf": conf})
+    running = standalone.wait("SFT runs", LOOP_SECONDS, lambda: trainers(standalone, "posttrain.train.sft"))
+    standalone.call("PATCH", f"{path}/taskInstances/sft.sft", {"new_state": "failed"})
+    assert psutil.wait_procs(running, timeout=60)[1] == [], "the trainer lives on"
+    assert not load_run("killed").has("sft")
+    standalone.wait("the run ends", LOOP_SECONDS, lambda: standalone.call("GET", path)["state"] in ("success", "failed"))
+
+    standalone.call("POST", "/api/v2/dags/tulu3/clearTaskInstances",
+                    {"dag_run_id": "killed", "task_ids": ["sft.sft"], "only_failed": True, "include_downstream": True,
+                     "dry_run": False})
+    standalone.wait("SFT is done", LOOP_SECONDS, lambda: load_run("killed").has("sft"))
+    standalone.wait("the run ends", LOOP_SECONDS, lambda: standalone.call("GET", path)["state"] in ("success", "failed"))
+    assert standalone.call("GET", f"{path}/taskInstances/sft.sft")["state"] == "success"
 
 
 def test_ctrl_c_ends_everything(standalone: Standalone) -> None:

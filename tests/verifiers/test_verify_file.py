@@ -53,7 +53,7 @@ def test_an_empty_file_has_no_mean(tmp_path: Path) -> None:
 
 
 def test_unknown_verifiers_are_refused_with_the_list(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="gsm8k, math, ifeval, code"):
+    with pytest.raises(KeyError, match="gsm8k, math, ifeval, ifeval_prompt_loose, code"):
         verify("exact", "a", "a")
     with pytest.raises(KeyError, match="no verifier 'exact'"):
         verify_file("exact", str(tmp_path / "in"), str(tmp_path / "out"))

@@ -17,7 +17,7 @@ from posttrain.cli import books, compare, data, doctor, model, options, prepare,
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
-    "synthesize": data.synthesize, "index-evals": data.index_evals, "decontaminate": data.decontaminate, "review": data.review,
+    "synthesize": data.synthesize, "index_evals": data.index_evals, "decontaminate": data.decontaminate, "review": data.review,
     "mix": data.mix, "sft": model.sft, "preferences": model.preferences, "dpo": model.dpo, "rlvr": model.rlvr,
     "evaluate": model.evaluate, "gate": model.gate, "release": model.release, "verify": verify.verify,
 }
@@ -40,6 +40,7 @@ for name, command in STAGE_COMMANDS.items():
     app.command(name, rich_help_panel=options.STAGE_PANEL)(command)
 for name, command in DATA_COMMANDS.items():
     app.command(name, rich_help_panel=options.DATA_PANEL)(command)
+app.command("index-evals", hidden=True)(data.index_evals)  # the usual spelling of a command; stages are named as in a run
 for name, command in RUN_COMMANDS.items():
     app.command(name, rich_help_panel=options.RUN_PANEL)(command)
 

@@ -254,6 +254,7 @@ def index_evals(
     """Index eval sets (a folder with one file per set, or those of a recipe) and record the sha256 of every eval file."""
     if run:
         return do_in_run("index_evals", run, None, as_json)
+    evals = evals or recipe
     needed(out=out, **{"in": evals})
     check_evals(evals)
     found = options.recipe_of(recipe)
@@ -276,6 +277,7 @@ def decontaminate(
 
     if run:
         return do_in_run("decontaminate", run, None, as_json)
+    evals = evals or recipe
     needed(train=train, evals=evals, out=out)
     check_evals(evals)
     found = options.recipe_of(recipe)
@@ -308,6 +310,7 @@ def review(
 
     if run:
         return do_in_run("review", run, None, as_json)
+    evals = evals or recipe
     needed(out=out, evals=evals, **{"in": paths})
     check_evals(evals)
     found = options.recipe_of(recipe)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from posttrain.licences import LicenceLine, licence_lines
+from posttrain.recipe import TRAINED
 from posttrain.run import Run
 from posttrain.storage import Manifest, exists, join, load_manifest, read_json, read_text
-
-TRAINED = ("sft", "dpo", "rlvr")
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def read_round(run: Run) -> RoundFacts:
     return RoundFacts(
         run=run,
         stages=_stages(run, manifests),
-        scores={c: evaluated["scores"][c] for c in run.recipe.evaluate.checkpoints} if evaluated else {},
+        scores=_scores(run, evaluated["scores"]) if evaluated else {},
         tasks=evaluated.get("tasks", {}),
         thresholds=dict(run.recipe.gate.thresholds),
         verdict=manifests["gate"][0].facts if "gate" in manifests else {},
@@ -79,6 +78,10 @@ def read_round(run: Run) -> RoundFacts:
         licences=licence_lines(run, manifests["mix"][0]) if "mix" in manifests else [],
         stop=read_json(stop)["why"] if exists(stop) else "",
     )
+
+
+def _scores(run: Run, found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {name: found[name] for name in run.recipe.evaluate.checkpoints if name in found}
 
 
 def _stages(run: Run, manifests: dict[str, list[Manifest]]) -> list[StageFacts]:
