@@ -171,7 +171,28 @@ SEEN = {
 TABLE_HEAD = """## Per source
 """
 
-TAIL = """## Limits
+TAIL = """## Selection
+
+`filter.select` keeps exactly `count` rows of the named sources, as s1 chose its 1,000 (arXiv 2501.19393, section 2.2): the rows
+against which no rule speaks, without those that a model solves; then a group at random, and in it a row, the longer the likelier
+(weight 2^−rank). The other rows are rejected with the reason `reported_by_a_rule`, `solved_by_a_model` or `not_chosen`.
+
+```yaml
+filter:
+  select:
+    count: 1000
+    sources: [numina, olympiads]      # unset: all
+    quality: true                     # no row against which a reporting rule speaks
+    solved: [scored/qwen7b.jsonl]     # rows with id and score, as `python -m posttrain verify` writes them
+    difficulty: trace_length          # or answer_length, none
+    diversity: clusters               # or category, skill, source, language
+    clusters: 50
+    seed: 0
+```
+
+Fewer rows than `count` are an error that says how many were left, and why.
+
+## Limits
 
 - A rule that reports counts rows that no rule drops, before duplicates are removed.
 - Tokens are four bytes of UTF-8 unless the recipe names a tokenizer file, and without the marks of a chat template. Against the

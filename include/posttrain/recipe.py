@@ -531,13 +531,15 @@ class Recipe(Section):
                 raise _wrong(("sources", n, "family"), message)
             _check_options(source, FAMILIES[source.family].options, ("sources", n, "options"))
         named = [source.name for source in self.sources]
-        duplicates = self.filter.duplicates
-        lists = {("priority",): duplicates.priority, ("near", "leave_out"): duplicates.near.leave_out if duplicates.near else ()}
+        duplicates, select = self.filter.duplicates, self.filter.select
+        lists = {("duplicates", "priority"): duplicates.priority,
+                 ("duplicates", "near", "leave_out"): duplicates.near.leave_out if duplicates.near else (),
+                 ("select", "sources"): select.sources if select else ()}
         for place, mentioned in lists.items():
             for n, name in enumerate(mentioned):
                 if name not in named:
                     message = f"source {name!r} is not defined; {_allowed(name, named)}"
-                    raise _wrong(("filter", "duplicates", *place, n), message)
+                    raise _wrong(("filter", *place, n), message)
         known = {*named, *MADE_SOURCES}
         rejected = {s.name: s.review for s in self.sources if s.review and s.review.decision == "reject"}
         for split in SPLITS:

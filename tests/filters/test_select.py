@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from posttrain.filters import filter_examples, stage_settings
 from posttrain.filters.select import SelectionError, cluster, difficulty_of, draw, read_solved
-from posttrain.recipe import Filter, Select
+from posttrain.recipe import Filter, RecipeError, Select, load_recipe
 from posttrain.schema import Message, SFTExample
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_rejected
 
@@ -122,3 +122,8 @@ def test_clusters_are_groups_of_like_prompts() -> None:
     labels = cluster(prompts, Select(count=1, diversity="clusters", clusters=2))
     assert len(set(labels[:20])) == 1 and len(set(labels[20:])) == 1 and labels[0] != labels[20]
     assert cluster(prompts, Select(count=1, diversity="clusters", clusters=2)) == labels
+
+
+def test_a_source_that_is_not_there_is_refused_with_the_recipe() -> None:
+    with pytest.raises(RecipeError, match=r"filter\.select\.sources\.0: source 'wrods' is not defined; .*word_problems"):
+        load_recipe("smoke", {"filter": {"select": {"count": 3, "sources": ["wrods"]}}})

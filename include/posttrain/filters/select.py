@@ -140,7 +140,9 @@ def cluster(prompts: list[str], settings: recipe.Select) -> list[str]:
 
 
 def read_solved(files: tuple[str, ...]) -> dict[str, float]:
-    """id → score of the rows that a model solves (score of at least 1 in any file). Raises SelectionError with file and line."""
+    """id → score of the rows that a model solves (score of at least 1 in any file); null is not scored. Raises SelectionError
+    with file and line.
+    """
     solved: dict[str, float] = {}
     for name in files:
         path = recipe.data_root() / name
@@ -150,7 +152,7 @@ def read_solved(files: tuple[str, ...]) -> dict[str, float]:
             for number, line in enumerate(lines, 1):
                 try:
                     row = json.loads(line)
-                    if float(row["score"]) >= 1:
+                    if row["score"] is not None and float(row["score"]) >= 1:
                         solved[str(row["id"])] = float(row["score"])
                 except (ValueError, KeyError, TypeError) as error:
                     raise SelectionError(f"{path}:{number}: not an object with `id` and `score`: {error}") from error
