@@ -1,12 +1,16 @@
 """Near duplicates against brute force on real rows, then speed and memory on a pool of the recipe's size.
 
     . ./env.sh && python benchmarks/near_duplicates.py recall ../shared/data [--rows 20000]
+    . ./env.sh && python benchmarks/near_duplicates.py sources ../shared/data
+    . ./env.sh && python benchmarks/near_duplicates.py families [--rows 4000]
     . ./env.sh && python benchmarks/near_duplicates.py scale ../shared/data [--rows 939344] [--processes 2]
 
 `recall`: real training rows (recipe `real`, through its converters) and a perturbed copy of each. Brute force counts, for
-every row, the shingles that it shares with every other row: exact, with no hash and no estimate. `scale`: rows drawn from
-the real ones, 1,500 bytes on average, nearly all with a third of their words replaced, the others with a few words replaced;
-at a quarter, half and all of the size, each in a process of its own.
+every row, the shingles that it shares with every other row: exact, with no hash and no estimate.
+`sources`: what would be dropped of each source of that recipe.
+`families`: what the bound on large buckets costs, on made-up rows that all share a template and are all nearly duplicates.
+`scale`: rows drawn from the real ones, 1,500 characters on average, three in four with a third of their words replaced, the
+others with one word in fifty; at a quarter, half and all of the size, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -33,13 +38,13 @@ import pyarrow.parquet as pq
 from posttrain.collect import collect
 from posttrain.convert import convert_source
 from posttrain.duplicates.candidates import build_index
-from posttrain.duplicates.clusters import NEAR_DUPLICATE
+from posttrain.duplicates.clusters import NEAR_DUPLICATE, VERDICTS
 from posttrain.duplicates.decide import decide
 from posttrain.duplicates.exact import row_order
 from posttrain.duplicates.fingerprints import Fingerprints, fingerprint, joined
 from posttrain.duplicates.settings import Duplicates, NearDuplicates
 from posttrain.duplicates.store import WordStore, write_words
-from posttrain.duplicates.texts import compared_texts
+from posttrain.duplicates.texts import ComparedTexts, compared_texts
 from posttrain.recipe import load_recipe
 from posttrain.schema import Example, Message, SFTExample
 from posttrain.storage import ArtifactWriter, read_examples
@@ -159,6 +164,63 @@ def recall(root: Path, wanted: int) -> None:
           f"row that stands for them (precision {1 - len(wrong) / max(len(fallen), 1):.4f}), {not_kept} of which are not kept")
 
 
+# ---------------------------------------------------------------- sources
+
+
+def sources(root: Path) -> None:
+    """Rows that fall in each source of recipe `real`: same conversation, same prompt, and near at three thresholds."""
+    examples = real_examples(root)
+    order = {name: rank for rank, name in enumerate(dict.fromkeys(example.source for example in examples))}
+    columns = {"same conversation": ("duplicate_conversation", Duplicates()),
+               "same prompt": ("duplicate_prompt", Duplicates(prompts=True))}
+    columns |= {f"near {t}": ("near_duplicate", Duplicates(near=NearDuplicates(threshold=t))) for t in (0.8, 0.9, 0.95)}
+    fallen = {}
+    for name, (verdict, settings) in columns.items():
+        compared = [compared_texts(example, settings) for example in examples]
+        words = [row.words for row in compared]
+        decision = decide(fingerprint(compared, settings), [order[e.source] for e in examples], settings,
+                          lambda numbers, words=words: [words[n] for n in numbers])
+        chosen = decision.verdict == VERDICTS.index(verdict)
+        fallen[name] = Counter(example.source for example, falls in zip(examples, chosen, strict=True) if falls)
+    rows = Counter(example.source for example in examples)
+    print(f"| source | rows | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
+    for source in [*order, "all"]:
+        counts = [found.total() if source == "all" else found[source] for found in fallen.values()]
+        if any(counts):
+            read = rows.total() if source == "all" else rows[source]
+            print(f"| {source} | {' | '.join(f'{n:,}' for n in (read, *counts))} |")
+
+
+# ---------------------------------------------------------------- families
+
+
+def families(wanted: int) -> None:
+    """Rows of one template of 200 words, each with words of its own; every fourth has a copy with some of these replaced."""
+    near = NearDuplicates()
+    print(f"| rows | Jaccard of any two | pairs at {near.threshold} or above | settled | of those below .85 | pairs verified | "
+          "processor time, s |")
+    print("|---|---|---|---|---|---|---|")
+    for own in (80, 60, 50, 40, 30):
+        dice = random.Random(own)
+        rows = [[f"t{n}" for n in range(200)] + [f"{row}x{n}" for n in range(own)] for row in range(wanted)]
+        truth = {}
+        for row in range(0, wanted, 4):
+            replaced = dice.randint(1, own)
+            truth[row, len(rows)] = (198 + own - replaced) / (198 + own + replaced)
+            rows.append(rows[row][:-replaced] + [f"{row}y{n}" for n in range(replaced)])
+        words = [" ".join(row) for row in rows]
+        compared = [ComparedTexts(n.to_bytes(16), None, text, bytes(8)) for n, text in enumerate(words, 1)]
+        begun = time.process_time()
+        prints = fingerprint(compared, SETTINGS)
+        decision = decide(prints, np.zeros(len(rows)), SETTINGS, lambda numbers, words=words: [words[n] for n in numbers])
+        took = time.process_time() - begun
+        settled = [(j, not (decision.keep[a] and decision.keep[b])) for (a, b), j in truth.items() if j >= near.threshold]
+        low = [done for j, done in settled if j < 0.85]
+        every = [done for _, done in settled]
+        print(f"| {len(rows):,} | {198 / (198 + 2 * own):.2f} | {len(settled):,} | {np.mean(every):.4f} | {np.mean(low):.4f} | "
+              f"{decision.facts['pairs_verified']:,} | {took:.0f} |", flush=True)
+
+
 # ---------------------------------------------------------------- scale
 
 
@@ -256,13 +318,17 @@ def scale(root: Path, wanted: int, processes: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["recall", "scale", "measure"])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("what", choices=["recall", "sources", "families", "scale", "measure"])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--rows", type=int)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     if given.what == "recall":
         recall(given.folder.resolve(), given.rows or 20_000)
+    elif given.what == "sources":
+        sources(given.folder.resolve())
+    elif given.what == "families":
+        families(given.rows or 4_000)
     elif given.what == "scale":
         scale(given.folder.resolve(), given.rows or 939_344, given.processes)
     else:
