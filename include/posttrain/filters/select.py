@@ -21,6 +21,9 @@ from posttrain.schema import Example, conversation, prompt_of
 
 RULE = "select"
 _THOUGHT = re.compile(r"<think>(.*?)(?:</think>|\Z)", re.DOTALL)
+CLUSTER_SAMPLE = 20_000
+"""Prompts that the clusters are fitted on, drawn by the seed."""
+CLUSTER_BATCH = 10_000
 CLUSTERED_CHARACTERS = 400
 """So much of a prompt decides its cluster. At 939,344 rows that is at most 400 MB."""
 
@@ -128,15 +131,21 @@ def difficulty_of(example: Example, settings: recipe.Select) -> int:
 
 
 def cluster(prompts: list[str], settings: recipe.Select) -> list[str]:
-    """`cluster 00` … for every prompt: k-means over hashed words and character trigrams, seeded, in batches."""
+    """`cluster 000` … for every prompt: seeded k-means over hashed character n-grams, fitted on a sample.
+
+    Prompts become vectors a batch at a time: those of 939,344 at once would take 5 GB.
+    """
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.feature_extraction.text import HashingVectorizer
 
     # Character n-grams within words: Korean particles and English endings do not make two words of one.
-    vectors = HashingVectorizer(analyzer="char_wb", ngram_range=(3, 4), n_features=2**12, alternate_sign=False).transform(prompts)
-    wanted = min(settings.clusters, len(set(prompts)))
+    vectors = HashingVectorizer(analyzer="char_wb", ngram_range=(3, 4), n_features=2**12, alternate_sign=False)
+    sample = random.Random(settings.seed).sample(prompts, min(len(prompts), CLUSTER_SAMPLE))
+    wanted = min(settings.clusters, len(set(sample)))
     model = MiniBatchKMeans(n_clusters=wanted, random_state=settings.seed, batch_size=4096, n_init=1, max_iter=5)
-    return [f"cluster {label:03d}" for label in model.fit_predict(vectors)]
+    model.fit(vectors.transform(sample))
+    batches = (prompts[start:start + CLUSTER_BATCH] for start in range(0, len(prompts), CLUSTER_BATCH))
+    return [f"cluster {label:03d}" for batch in batches for label in model.predict(vectors.transform(batch))]
 
 
 def read_solved(files: tuple[str, ...]) -> dict[str, float]:
