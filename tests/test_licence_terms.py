@@ -70,7 +70,7 @@ def finished_run(workspace: Path, pair_licence: str, **mix: bool) -> Run:
                 out.keep(row)
             if stage == "preferences":
                 out.write("preference", to_row(pair), SCHEMAS["preference"])
-            out.facts.update(passed=True, gaps={}, scores={"base": {}})
+            out.facts.update(passed=True, gaps={}, checkpoint="base", scores={"base": {}})
 
         run.stage(stage, "posttrain.storage", inputs=[], settings={"stage": stage}, work=work)
 
