@@ -23,14 +23,14 @@ def runs(text: str, size: int) -> set[tuple[str, ...]]:
 
 
 def test_numbers_are_equal_where_the_words_are() -> None:
-    one, two, none, short = shingle_numbers(["a b a b", "b a c", "", "a"], 2)
+    one, two, none, short = map(set, shingle_numbers(["a b a b", "b a c", "", "a"], 2))
     assert (len(one), len(two), len(one & two), len(none), len(short)) == (2, 2, 1, 0, 1)
     assert not short & (one | two)
 
 
 @given(st.lists(TEXT, max_size=6), st.integers(1, 7))
 def test_numbers_and_hashes_agree_with_sets_of_words(texts: list[str], size: int) -> None:
-    numbers = shingle_numbers(texts, size)
+    numbers = [set(found) for found in shingle_numbers(texts, size)]
     hashes, offsets = shingle_hashes(texts, size)
     hashed = [set(hashes[int(a) : int(b)].tolist()) for a, b in zip(offsets, offsets[1:], strict=False)]
     assert len(numbers) == len(hashed) == len(texts)
@@ -40,9 +40,14 @@ def test_numbers_and_hashes_agree_with_sets_of_words(texts: list[str], size: int
             assert len(numbers[a] & numbers[b]) == len(hashed[a] & hashed[b]) == shared
 
 
+def test_numbers_are_distinct_and_ascend() -> None:
+    for found in shingle_numbers(["b a b a b a", "a b", "", "c b a a a a a"], 2):
+        assert found.tolist() == sorted(set(found.tolist()))
+
+
 def test_long_shingles_of_many_words_do_not_overflow() -> None:
     texts = [" ".join(f"w{n}" for n in range(start, start + 3000)) for start in (0, 1500)]
-    one, two = shingle_numbers(texts, 20)
+    one, two = map(set, shingle_numbers(texts, 20))
     assert (len(one), len(two), len(one & two)) == (2981, 2981, 1481)
 
 

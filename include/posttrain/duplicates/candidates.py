@@ -32,9 +32,9 @@ also meet in the small buckets of what they share beyond the template."""
 PAIRS_AT_ONCE = 1 << 22
 """So many pairs of buckets are held before their signatures are compared: 32 MB."""
 COMPARED_AT_ONCE = 1 << 12
-DEVIATIONS = 4.0
-"""A pair whose estimate is so many standard deviations below the threshold is not verified: 3 of 100,000 pairs at the
-threshold are lost by that."""
+DEVIATIONS = 3.0
+"""A pair whose estimate is so many standard deviations below the threshold is not verified: at most 1 of 1,000 pairs at
+the threshold are lost by that, and fewer above it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,10 +41,10 @@ def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[begin:]
 
 
-def shingle_numbers(texts: Sequence[str], size: int) -> list[frozenset[int]]:
-    """The distinct shingles of each text as numbers. Within one call equal numbers are equal words: nothing is hashed away.
+def shingle_numbers(texts: Sequence[str], size: int) -> list[Ints]:
+    """The distinct shingles of each text as ascending numbers. Within one call equal numbers are equal words, and no hashes.
 
-    "a b a b" and "b a c" with size 2 → {ab, ba} and {ba, ac}, for three different numbers ab, ba and ac.
+    "a b a b" and "b a c" with size 2 → [ab, ba] and [ba, ac], for three different numbers ab, ba and ac.
     """
     encoded = pa.array([text.encode("utf-8", "surrogatepass") for text in texts], pa.large_binary())
     lists = pc.split_pattern(encoded, pattern=" ")
@@ -61,7 +61,12 @@ def shingle_numbers(texts: Sequence[str], size: int) -> list[frozenset[int]]:
             limit = len(known)
         follower = np.where(first + n <= last, codes[np.minimum(first + n, len(codes) - 1)], padding)
         numbers, limit = numbers * (padding + 1) + follower, limit * (padding + 1)
-    return [frozenset(numbers[begin:end].tolist()) for begin, end in zip(offsets, offsets[1:], strict=False)]
+    return [_distinct(numbers[begin:end]) for begin, end in zip(offsets, offsets[1:], strict=False)]
+
+
+def _distinct(numbers: Ints) -> Ints:
+    ascending = np.sort(numbers)
+    return ascending[np.concatenate(([True], ascending[1:] != ascending[:-1]))] if len(ascending) else ascending
 
 
 def _windows(first_words: Ints, last_words: Ints, size: int, empty: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from posttrain.duplicates.candidates import Pairs
 from posttrain.duplicates.exact import Rows
-from posttrain.duplicates.shingles import shingle_numbers
+from posttrain.duplicates.shingles import Ints, shingle_numbers
 
 Fetch = Callable[[Rows], list[str]]
 """Row numbers, ascending → their texts, words apart by one space (`texts.ComparedTexts.words`)."""
@@ -23,10 +23,11 @@ PAIRS_A_BLOCK = 1_000
 """The unit of parallel work, and what is held at once: at most twice so many texts and sets."""
 
 
-def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
-    """|A ∩ B| / |A ∪ B|; 0 where one of the sets is empty."""
-    shared = len(first & second)
-    return shared / (len(first) + len(second) - shared) if shared else 0.0
+def jaccard(first: Ints, second: Ints) -> float:
+    """|A ∩ B| / |A ∪ B| of two sets as ascending arrays of distinct numbers; 0 where one of them is empty."""
+    both = np.sort(np.concatenate([first, second]))
+    shared = int(np.count_nonzero(both[1:] == both[:-1]))
+    return shared / (len(both) - shared) if shared else 0.0
 
 
 def verify_block(pairs: Pairs, fetch: Fetch, shingle_words: int) -> Jaccards:
