@@ -130,7 +130,8 @@ def _parse(text: str) -> Any:
         return Broken("invalid_json", str(error), _printable(text))
 
 
-def _parse_line(line: str) -> Any:
+def parse_json(line: str) -> Any:
+    """The value of one JSON text; Broken where it is none, is nested too deep or holds half a surrogate pair."""
     value = _shallow(line, _parse(line))
     return value if isinstance(value, Broken) else _checked(line, value)
 
@@ -142,7 +143,7 @@ def _read_jsonl(path: Path) -> Rows:
     with _open_text(path) as lines:
         for row, line in enumerate(lines):
             if line.strip():
-                yield row, _parse_line(line.strip())
+                yield row, parse_json(line.strip())
 
 
 def _read_txt(path: Path) -> Rows:
@@ -151,7 +152,7 @@ def _read_txt(path: Path) -> Rows:
         for row, line in enumerate(lines):
             text = line.strip()
             if text:
-                yield row, _parse_line(text) if text[0] in "{[" else _checked(text, text)
+                yield row, parse_json(text) if text[0] in "{[" else _checked(text, text)
 
 
 def _read_json(path: Path) -> Rows:

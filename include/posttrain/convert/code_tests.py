@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from posttrain.convert.draft import Draft
-from posttrain.convert.fields import name_of, object_of, text_of
+from posttrain.convert.fields import json_value, name_of, object_of, text_of
 from posttrain.schema import Message, UnreadableRow
 
 
@@ -25,7 +25,7 @@ def tests_text(value: Any, field: str) -> str:
     """A list of statements, or such a list as JSON text, as JSON. Raises no_final_answer where it is empty, and wrong_type."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json_value(value)
         except ValueError as error:
             raise UnreadableRow("wrong_type", field, f"not a JSON list of statements: {error}") from error
     if not isinstance(value, list) or not all(isinstance(test, str) for test in value):

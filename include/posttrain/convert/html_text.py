@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from posttrain.schema import UnreadableRow
+
 _WHOLE = re.compile(r"\s*<(div|p|ul|ol|table|pre|h[1-6])\b[^>]*>.*</(div|p|ul|ol|table|pre|blockquote|h[1-6])>\s*", re.DOTALL)
 _LANGUAGE = re.compile(r"language-([\w+#.-]+)")
 _PAGES = re.compile(r"\A\d+ / \d+\s+")
@@ -21,17 +23,26 @@ def looks_like_html(text: str) -> bool:
 
 
 def html_to_markdown(html: str) -> str:
-    """The Markdown of an HTML fragment: `<p>Hi <b>you</b></p><ul><li>a</li></ul>` → `Hi **you**` and `- a`."""
+    """The Markdown of an HTML fragment: `<p>Hi <b>you</b></p><ul><li>a</li></ul>` → `Hi **you**` and `- a`.
+
+    Raises UnreadableRow for elements nested some hundred levels deep, through which the library cannot walk.
+    """
     from bs4 import BeautifulSoup
     from markdownify import MarkdownConverter
 
-    soup = BeautifulSoup(_COPIED.sub("", html), "html.parser")
+    try:
+        return _markdown(BeautifulSoup(_COPIED.sub("", html), "html.parser"), MarkdownConverter)
+    except RecursionError as error:
+        raise UnreadableRow("wrong_type", "value", "HTML elements are nested too deep") from error
+
+
+def _markdown(soup: Any, converter_class: Any) -> str:
     for button in soup.find_all(["button", "svg"]):
         button.decompose()
     for block in soup.find_all("pre"):
         _keep_only_code(block)
-    converter = MarkdownConverter(bullets="-", heading_style="ATX", escape_asterisks=False, escape_underscores=False,
-                                  code_language_callback=lambda block: block.get("data-language", ""))
+    converter = converter_class(bullets="-", heading_style="ATX", escape_asterisks=False, escape_underscores=False,
+                                code_language_callback=lambda block: block.get("data-language", ""))
     markdown = converter.convert_soup(soup).replace("  \n", "\n")
     return _PAGES.sub("", re.sub(r"\n{3,}", "\n\n", markdown).strip())
 

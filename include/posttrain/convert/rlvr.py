@@ -8,7 +8,7 @@ from typing import Any
 
 from posttrain.convert.code_tests import tests_text
 from posttrain.convert.draft import Draft
-from posttrain.convert.fields import name_of, number_text, object_of, text_of
+from posttrain.convert.fields import json_value, name_of, number_text, object_of, text_of
 from posttrain.convert.math_labels import level_tags, subject_of
 from posttrain.convert.turns import turns_of, with_system
 from posttrain.schema import Message, UnreadableRow, check_turns
@@ -88,7 +88,7 @@ def _constraints(value: Any) -> str:
         if not value.strip():
             raise UnreadableRow("no_final_answer", "ground_truth", "an empty ground truth")
         try:
-            value, published = json.loads(value), value.strip()
+            value, published = json_value(value), value.strip()
         except ValueError:
             value = _python_value(value)
     if isinstance(value, list) and len(value) == 1:
@@ -100,6 +100,6 @@ def _constraints(value: Any) -> str:
 
 def _python_value(text: str) -> Any:
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        return json_value(json.dumps(ast.literal_eval(text)))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:  # TypeError: bytes or a set
         raise UnreadableRow("wrong_type", "ground_truth", f"neither JSON nor a Python value: {text[:80]}") from error
