@@ -83,6 +83,28 @@ def test_repeats_gone_sources_and_changed_rows(tmp_path: Path) -> None:
     assert whys["changed", "s"][1:] == (1, ["s-0"])
 
 
+def test_mixtures_of_files_are_compared_by_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mixed on the command line from JSONL: one row goes, one comes, one is rewritten."""
+    monkeypatch.chdir(tmp_path)
+
+    def mixed(name: str, answers: dict[str, str]) -> str:
+        turns = {id_: [{"role": "user", "content": f"Why {id_}?"}, {"role": "assistant", "content": answer}]
+                 for id_, answer in answers.items()}
+        lines = [{"id": id_, "source": "mine", "messages": messages} for id_, messages in turns.items()]
+        Path("rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        done = CliRunner().invoke(app, ["mix", "--in", "rows.jsonl", "--out", name, "--json"])
+        assert done.exit_code == 0, done.output
+        return str(tmp_path / name)
+
+    a, b = mixed("a", {"x": "1", "y": "2", "z": "3"}), mixed("b", {"y": "2", "z": "three", "w": "4"})
+    found = compare_mixtures(find_mixture(a, str(tmp_path)), find_mixture(b, str(tmp_path)))
+    assert {(r.what, r.why, tuple(r.examples)) for r in found.reasons} == {
+        ("removed", "the input files differ: B has no such row", ("x",)),
+        ("added", "the input files differ: A has no such row", ("w",)),
+        ("changed", "the input files differ", ("z",))}
+    assert [setting.stage for setting in found.settings] == ["file"]
+
+
 def test_the_command(nights: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTTRAIN_WORKSPACE", nights[0].workspace)
     shown = CliRunner().invoke(app, ["diff", "monday", "tuesday"])

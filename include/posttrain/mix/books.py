@@ -95,14 +95,20 @@ class Books:
 
 def keep_books(run: Run) -> Books:
     """The books of a run as far as it has got."""
-    books = Books(run.run_id, run.recipe.name)
-    artifacts: dict[str, _Artifact] = {}
+    manifests, gone = [], []
     for record in run.stage_records():
         if record["stage"] in DATA_STAGES and record["stage"] != "index_evals":
             try:
-                artifacts[record["manifest"]] = _Artifact(load_manifest(record["manifest"]))
+                manifests.append(load_manifest(record["manifest"]))
             except StorageError as error:
-                books.problems.append(f"{record['stage']} {record['part']}: the artifact is gone: {error}")
+                gone.append(f"{record['stage']} {record['part']}: the artifact is gone: {error}")
+    return books_of(run.run_id, run.recipe.name, manifests, gone)
+
+
+def books_of(name: str, recipe: str, manifests: list[Manifest], gone: list[str]) -> Books:
+    """The books over the artifacts of data stages; one that stands twice counts once. `gone`: what is known to be missing."""
+    books = Books(name, recipe, problems=list(gone))
+    artifacts = {manifest.path: _Artifact(manifest) for manifest in manifests}
     for artifact in artifacts.values():
         for problem, rows in [*_own_problems(artifact), *_left_behind(artifact, artifacts)]:
             books.problems.append(f"{artifact.name}: {problem}")

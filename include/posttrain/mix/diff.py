@@ -193,6 +193,12 @@ class _Chain:
         """Every source of which any stage has seen a row."""
         return {source for manifest in self.manifests for source in manifest.by_source}
 
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """Path → sha256 of the row files that a command was given in place of artifacts."""
+        return {parent["path"]: parent["content"] for manifest in self.manifests for parent in manifest.parents
+                if parent["stage"] == "file"}
+
     def stages(self) -> dict[tuple[str, str], Manifest]:
         """(stage, source of a stage that has an artifact per source) → manifest."""
         return {(m.stage, _part(m)): m for m in self.manifests}
@@ -241,6 +247,8 @@ def _source_reason(source: str, where: str, absent: _Chain, present: _Chain) -> 
         return f"{where} has no source {source}"
     if absent.raw.get(source) != present.raw.get(source):
         return f"the source changed: {where} has no such row (sha256 {_short(absent.raw, source)}, {_short(present.raw, source)})"
+    if absent.files != present.files:
+        return f"the input files differ: {where} has no such row"
     return _stage_reason(source, absent, present) or f"unexplained: {where} does not know the row"
 
 
@@ -264,6 +272,8 @@ def _changes(rows: pa.Table, one: _Chain, other: _Chain) -> list[Reason]:
         source = row["source"]
         if one.raw.get(source) != other.raw.get(source):
             why = f"the source changed (sha256 {_short(one.raw, source)}, {_short(other.raw, source)})"
+        elif one.files != other.files:
+            why = "the input files differ"
         else:
             why = _stage_reason(source, one, other) or "unexplained: same source, settings and code"
         tally.add(source, why, row["changed"], row["id"])
@@ -296,6 +306,9 @@ class _Tally:
 
 
 def _settings(one: _Chain, other: _Chain) -> Iterator[Setting]:
+    for path in sorted({*one.files, *other.files}):
+        if one.files.get(path) != other.files.get(path):
+            yield Setting("file", path, one.files.get(path), other.files.get(path))
     stages, others = one.stages(), other.stages()
     for stage, part in sorted({*stages, *others}, key=lambda name: (STAGES.index(name[0]) if name[0] in STAGES else 99, name[1])):
         mine, theirs = stages.get((stage, part)), others.get((stage, part))

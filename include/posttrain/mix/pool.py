@@ -146,7 +146,7 @@ def pieces(part: Part, columns: list[str] | None = None) -> Iterator[tuple[int, 
         file = pq.ParquetFile(f, buffer_size=1 << 20)
         meta = file.metadata
         size = sum(meta.row_group(n).total_byte_size for n in range(meta.num_row_groups))
-        rows = max(64, int(PIECE_BYTES * meta.num_rows / size)) if size else 1024
+        rows = max(1, int(PIECE_BYTES * meta.num_rows / size)) if size else 1024
         first = 0
         for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
             yield first, pa.Table.from_batches([batch])

@@ -132,8 +132,8 @@ def _set_part_down(
     try:
         for at, first, table in pieces_with(pool, wanted):
             last = pool.row[at[-1]]
-            mine = places[(rows_at >= first) & (rows_at <= last)]
-            for chunk in _chunks(mine):
+            here = (rows_at >= first) & (rows_at <= last)
+            for chunk in _chunks(places[here], text_bytes(table)[rows_at[here] - first]):
                 taken = table.take(pa.array(pool.row[order.rows[chunk]] - first))
                 made = order.make(pool.parts[part].kind, taken, chunk).combine_chunks()
                 sizes = np.concatenate([[0], np.cumsum(text_bytes(made))])
@@ -150,10 +150,10 @@ def _set_part_down(
     return found
 
 
-def _chunks(places: Indices) -> Iterator[Indices]:
-    """Places some thousand at a time: a row that is repeated a hundred times is not a hundred rows in memory at once."""
-    for start in range(0, len(places), 2 * BUCKET_ROWS):
-        yield places[start:start + 2 * BUCKET_ROWS]
+def _chunks(places: Indices, sizes: npt.NDArray[np.int64]) -> Iterator[Indices]:
+    """Places some thousand and some PART_BYTES at a time: rows that are repeated a hundred times are not in memory at once."""
+    chunks = np.maximum(np.arange(len(places)) // (2 * BUCKET_ROWS), np.cumsum(sizes) // PART_BYTES)
+    yield from np.split(places, np.flatnonzero(np.diff(chunks)) + 1)
 
 
 def text_bytes(table: pa.Table) -> npt.NDArray[np.int64]:
@@ -189,19 +189,22 @@ def _part_files(buckets: list[_Bucket]) -> Iterator[list[_Bucket]]:
 
 
 def _write_part(out: ArtifactWriter, name: str, order: Order, buckets: list[_Bucket]) -> int:
-    """Collect the rows of one part file, put them in their places, write them."""
-    by_file: dict[str, list[tuple[int, Indices]]] = {}
-    for bucket in buckets:
+    """Collect the rows of one part file bucket by bucket, put them in their places, write them."""
+    by_file: dict[str, list[tuple[int, int, Indices]]] = {}
+    for own, bucket in enumerate(buckets):
         for path, number, places in bucket.batches:
-            by_file.setdefault(path, []).append((number, places))
-    tables, all_places = [], []
+            by_file.setdefault(path, []).append((own, number, places))
+    found: list[list[tuple[pa.RecordBatch, Indices]]] = [[] for _ in buckets]
     for path, batches in by_file.items():
-        with pa.OSFile(path, "rb") as f:
+        with pa.OSFile(path, "rb") as f:  # one file at a time: there may be more of them than a process may have open
             reader = pa.ipc.open_file(f)
-            for number, places in batches:
-                tables.append(reader.get_batch(number))
-                all_places.append(places)
-    ordered = np.argsort(np.concatenate(all_places))
-    table = pa.Table.from_batches(tables).combine_chunks().take(pa.array(ordered))
+            for own, number, places in batches:
+                found[own].append((reader.get_batch(number), places))
+    tables = []
+    for rows in found:
+        order_of_rows = np.argsort(np.concatenate([places for _, places in rows]))
+        tables.append(pa.Table.from_batches([batch for batch, _ in rows]).combine_chunks().take(pa.array(order_of_rows)))
+        rows.clear()
+    table = pa.concat_tables(tables)
     out.write_table(name, table, "" if order.split == "rejected" else order.split)
     return table.num_rows
