@@ -80,6 +80,19 @@ def test_a_temperature_over_known_pools_and_a_quota(tmp_path: Path) -> None:
     assert plan.totals["sft"] == 250 and plan.categories[0].quota == 250
 
 
+def test_a_temperature_over_what_is_not_known_or_not_allowed(tmp_path: Path) -> None:
+    drawn = {"sources": ["a", "b"], "total": 10, "temperature": 1.0}
+    a, b = make_plan(small(temperature={"sft": drawn}), str(tmp_path)).lines
+    assert (a.planned, a.warning) == (None, "no share can be told before every source is known")
+    assert b.warning.startswith("licence 'none stated' is not allowed")
+
+
+def test_the_notes_say_what_the_numbers_leave_out(tmp_path: Path) -> None:
+    prompts = [{"source": "a", "count": 5, "prompts": "unused"}]
+    notes = make_plan(small(preference_prompts=prompts, language_quotas={"ko": 7}, disjoint=["rlvr", "sft"]), str(tmp_path)).notes
+    assert len(notes) == 3 and "at most 7 rows in ko" in notes[0] and "rlvr, sft" in notes[2]
+
+
 def test_the_command_runs_nothing_and_does_not_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTTRAIN_WORKSPACE", str(tmp_path / "workspace"))
     shown = CliRunner().invoke(app, ["mix", "--plan", "tulu3-70b"])

@@ -93,6 +93,8 @@ def make_plan(recipe: Recipe, workspace: str) -> Plan:
     if recipe.mix.language_quotas:
         notes.append("language quotas are not in these numbers: " + ", ".join(
             f"at most {rows:,} rows in {language}" for language, rows in sorted(recipe.mix.language_quotas.items())))
+    if any(amount.prompts != "any" for amount in recipe.mix.preference_prompts):
+        notes.append("reused and unused prompts are a part of what is available, which is known when SFT is mixed")
     if recipe.mix.disjoint:
         notes.append(f"prompts are kept apart in the order {', '.join(recipe.mix.disjoint)}: a later split may find fewer rows")
     return Plan(recipe.name, lines, categories, totals, notes)
@@ -114,7 +116,8 @@ def _split_lines(recipe: Recipe, split: str, found: dict[str, Available]) -> Ite
     for source in drawn.sources:
         size = sizes[source]
         planned, available = rows.get(source), known.get(source)
-        warning = "not collected yet: no share can be told" if not rows else _warning(planned or 0, available, size)
+        warning = _refused(recipe, source) or (_warning(planned or 0, available, size) if rows else
+                                               "no share can be told before every source is known")
         yield PlanLine(split, source, _category(recipe, source), asked, planned, available,
                        size.known_from if size else "unknown", warning)
 
