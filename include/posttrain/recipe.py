@@ -326,8 +326,8 @@ class Mix(Section):
     quota_splits: tuple[Split, ...] = ("sft",)
     disjoint: tuple[Split, ...] = ()
     focus_proportion: float = Field(default=1.0, ge=0, description="in a later round: proportion of the rows made for the gaps")
-    focus_upsampling: float = Field(default=1.0, ge=1, description="in a later round: SFT and RLVR rows of a skill in focus are "
-                                                                   "taken so many times as often")
+    focus_upsampling: float = Field(default=1.0, ge=1, description="in a later round: SFT and RLVR rows of a skill in focus, but "
+                                                                   "those made for the gaps, are taken so many times as often")
     allow_non_commercial: bool = False
     allow_share_alike: bool = True
     allow_unstated: bool = Field(default=False, description="rows whose licence is not stated")

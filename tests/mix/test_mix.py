@@ -239,6 +239,8 @@ def test_a_skill_in_focus_is_taken_more_often(tmp_path: Path) -> None:
     times = Counter(ids(aimed))
     assert {times[f"s-sft-{n}"] for n in range(5)} == {3} and {times[f"s-sft-{n}"] for n in range(5, 50)} == {1}
     assert aimed.facts["amounts"][0]["for_focus"] == 10
+    made = write(tmp_path, "made", [replace(sft(n, "gap", made_by="new"), skill="division") for n in range(4)])
+    assert count(mix(tmp_path, [pool, made], recipe, focus={"division": 0.2}, name="with-gap")) == {"s": 60, "gap": 4}
 
 
 # ---------------------------------------------------------------- prompts

@@ -32,7 +32,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from posttrain import recipe
-from posttrain.mix.choice import Picks, choose, joined, more_of_focus, rows_wanted, split_amounts, temperature_rows
+from posttrain.mix.choice import GAP, Picks, choose, joined, more_of_focus, rows_wanted, split_amounts, temperature_rows
 from posttrain.mix.facts import count_languages, count_rows, describe
 from posttrain.mix.licence_gate import LicenceGate
 from posttrain.mix.order import Indices, by_rank
@@ -95,7 +95,7 @@ class _Mixture:
     def __init__(self, pool: Pool, settings: recipe.Mix, gate: LicenceGate, seed: int, focus: frozenset[str]) -> None:
         self.pool, self.settings, self.gate, self.seed = pool, settings, gate, seed
         self.in_focus = pool.skill.is_one_of(set(focus))
-        self.amounts = {split: split_amounts(settings, split, "gap" in pool.source.names) for split in SPLITS}
+        self.amounts = {split: split_amounts(settings, split, GAP in pool.source.names) for split in SPLITS}
         self.allowed: npt.NDArray[np.bool_] = ~gate.closed
         self.prompts = PromptPool(pool, self.allowed, self._sources("preference_prompts"))
         concerned = np.zeros(len(pool), dtype=bool)
@@ -171,7 +171,8 @@ class _Mixture:
         elif wanted > len(available):
             logger.warning("mix: %s: source %s: %d rows of %d: rows repeat", split, amount.source, wanted, len(available))
         chosen = len(picks)
-        if split in FOCUSED_SPLITS and factor > 1 and self.in_focus[picks.rows].any():
+        # The rows made for the gaps have a dial of their own, `focus_proportion`.
+        if split in FOCUSED_SPLITS and amount.source != GAP and factor > 1 and self.in_focus[picks.rows].any():
             picks = more_of_focus(picks, available, self.in_focus, factor, digests, self.seed, split)
         self.facts["amounts"].append(describe(split, amount, len(available), len(picks), len(picks) - chosen, temperature))
         return picks
