@@ -97,7 +97,7 @@ def candidate_pairs(index: Index, standing: Mask, settings: NearDuplicates, *, f
     """Pairs of ranks that share a bucket, both standing, and whose signatures do not speak against the threshold.
 
     In every bucket the first rows are paired with all that come after them: the first row alone (`first_only`), else so many
-    that the bucket costs PAIRS_A_BUCKET pairs, and never fewer than LEADERS. A bucket of 200 rows is compared in full, one of
+    that the bucket costs PAIRS_A_BUCKET pairs, and never fewer than LEADERS. A bucket of 140 rows is compared in full, one of
     m rows costs 16 × m pairs and never m × m. Returns the pairs, ascending, each once, and how many pairs of a bucket were left
     out because both rows come after its first ones (counted per band, so that a pair may count more than once).
     """

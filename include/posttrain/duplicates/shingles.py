@@ -25,7 +25,6 @@ BYTES_AT_ONCE = 1 << 18
 """Rows are hashed together until they hold so many bytes: the arrays of eight times that size stay in the processor's cache."""
 
 _GOLDEN = 0x9E3779B97F4A7C15
-_MASK = (1 << 64) - 1
 _SPACE, _END = 0x20, 0x0A
 
 

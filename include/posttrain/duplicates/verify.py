@@ -16,7 +16,7 @@ from posttrain.duplicates.shingles import Ints, shingle_numbers
 Fetch = Callable[[Rows], list[str]]
 """Row numbers, ascending → their texts, words apart by one space (`texts.ComparedTexts.words`)."""
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""`map`, or the `map` of a pool of processes."""
+"""`map`, or the `map` of a pool of processes: results in the order of the items."""
 Jaccards = npt.NDArray[np.float64]
 
 PAIRS_A_BLOCK = 1_000
