@@ -29,7 +29,7 @@ class NearDuplicates(Section):
     bands are taken that find 99 % of the pairs at the threshold: 21 of width 6 for 128 and .8. Settings that find less than
     95 % of them are refused.
     `leave_out`: sources whose rows are nobody's near duplicate. Questions on one passage share most of their words and are
-    different questions: nine in ten of the near duplicates in public files are of that kind (docs/duplicates.md).
+    different questions; see docs/duplicates.md for what that is in public files.
     """
 
     threshold: float = Field(default=0.8, ge=0.3, le=1)
