@@ -35,10 +35,11 @@ def collect(run: Run, source: str) -> StageResult:
     from posttrain import collect
 
     spec = run.recipe.source(source)
-    settings = {"load": collect.pinned(spec.load, data_root(), run.recipe.seed), "source": spec.name,
+    pin = collect.pinned(spec.load, data_root(), run.recipe.seed)
+    settings = {"load": pin, "source": spec.name,
                 "origin": spec.origin, "license": spec.license}
     return run.stage("collect", "posttrain.collect", inputs=[], settings=settings, part=source,
-                     work=lambda out: collect.collect(spec, data_root(), run.recipe.seed, out))
+                     work=lambda out: collect.collect(spec, data_root(), run.recipe.seed, out, pin))
 
 
 def convert(run: Run, source: str) -> StageResult:

@@ -135,6 +135,8 @@ REASONS: dict[str, str] = {
     # collect
     "invalid_json": "the line or file is not JSON, or is nested deeper than 200 levels",
     "undecodable_text": "the bytes are not UTF-8",
+    "damaged_file": "the file is cut off or damaged; the row stands for all that could not be read of it",
+    "broken_quoting": "a quote in a csv or tsv file is never closed, or text follows where it is",
     # convert
     "missing_field": "a field that the source family needs is absent or null",
     "wrong_type": "a field holds another type than the source family documents",
@@ -309,5 +311,7 @@ def guess_language(text: str) -> str:
     """`ko` where at least a tenth of the letters is Hangul, else `en`: a fallback for sources that declare none."""
     if not _KOREAN.search(text):  # most texts; counting the letters takes eight times as long
         return "en"
-    letters = [c for c in unicodedata.normalize("NFC", text) if c.isalpha()]
-    return "ko" if letters and len(_HANGUL.findall("".join(letters))) >= 0.1 * len(letters) else "en"
+    text = unicodedata.normalize("NFC", text)
+    hangul = len(_HANGUL.findall(text))
+    # A tenth of all characters is a tenth of the letters as well: most Korean texts need no count of letters.
+    return "ko" if hangul and (hangul >= 0.1 * len(text) or hangul >= 0.1 * sum(map(str.isalpha, text))) else "en"

@@ -58,8 +58,11 @@ def join(base: str, *parts: str) -> str:
 
 
 def file_system(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The fsspec file system of a path or URL, and the path as that file system wants it."""
-    return fsspec.core.url_to_fs(path)
+    """The fsspec file system of a path or URL, and the path as that file system wants it.
+
+    Listings are not kept: another process writes to the same workspace, and a store's client would go by what it saw before.
+    """
+    return fsspec.core.url_to_fs(path, use_listings_cache=False)
 
 
 def exists(path: str) -> bool:
@@ -252,6 +255,7 @@ class ArtifactWriter:
         self.facts: dict[str, Any] = {}
         self._started = time.monotonic()
         self._buffers: dict[str, list[dict[str, Any]]] = {}
+        self._characters: Counter[str] = Counter()
         self._examples: dict[str, ExampleColumns] = {}
         self._schemas: dict[str, pa.Schema] = {"rejected": REJECTED_SCHEMA}
         self._files: list[FileEntry] = []
@@ -316,11 +320,13 @@ class ArtifactWriter:
     def _append(self, split: str, row: dict[str, Any]) -> None:
         buffer = self._buffers.setdefault(split, [])
         buffer.append(row)
-        if len(buffer) >= ROWS_PER_PART:
+        self._characters[split] += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(buffer) >= ROWS_PER_PART or self._characters[split] >= CHARACTERS_PER_PART:
             self._flush(split)
 
     def _flush(self, split: str) -> None:
         rows = self._buffers.pop(split, [])
+        self._characters.pop(split, None)
         if not rows:
             return
         self.write_table(self.part_name(split), pa.Table.from_pylist(rows, schema=self._schemas[split]),
@@ -444,7 +450,7 @@ class ArtifactWriter:
 
 def _printable(text: str) -> str:
     """The text with lone surrogates escaped: broken input is kept, and Parquet holds UTF-8 only."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 # ---------------------------------------------------------------- doing a stage once

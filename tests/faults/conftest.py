@@ -42,16 +42,28 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run_to_mix(tmp_path: Path, data_folder: Path) -> Callable[..., Run]:
-    """Does the data half over files of the data root: `run_to_mix({name: (family, file)}, filter={…})`."""
+    """Does the data half, or the stages up to `until`: `run_to_mix({name: (family, file)}, filter={…})`."""
 
-    def run(families: dict[str, tuple[str, str]], **sections: Any) -> Run:
+    def run(families: dict[str, tuple[str, str]], until: str = "mix", **sections: Any) -> Run:
         recipe = check_recipe(recipe_of(families, **sections), "test")
-        started = start_run(recipe, "faults", workspace=str(tmp_path / "workspace"))
-        for do in pipeline.MAPPED_STAGES.values():
-            for name in families:
+        started = start_run(recipe, "faults", until=until, workspace=str(tmp_path / "workspace"))
+        for stage, do in pipeline.MAPPED_STAGES.items():
+            for name in families if started.wants(stage) else ():
                 do(started, name)
-        for stage in DATA_STAGES:
+        for stage in filter(started.wants, DATA_STAGES):
             pipeline.LIBRARY_STAGES[stage](started)
         return started
 
     return run
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Callable[..., Path]:
+    """The same recipe as a file, for the command line."""
+
+    def write(families: dict[str, tuple[str, str]], **sections: Any) -> Path:
+        path = tmp_path / "faults.yaml"
+        path.write_text(yaml.safe_dump(recipe_of(families, **sections), allow_unicode=True))
+        return path
+
+    return write
