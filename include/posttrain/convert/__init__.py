@@ -6,15 +6,16 @@ To add a family: one function (or one that is there already), one line in the ta
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from posttrain.convert.draft import Converter, Draft, convert_rows, row_by_row
+from posttrain.convert.draft import Converter, Draft, RawRow, convert_rows, row_by_row
 from posttrain.convert.family import Family
 from posttrain.convert.mixture_families import MIXTURE_FAMILIES
 from posttrain.convert.preference_families import PREFERENCE_FAMILIES
 from posttrain.convert.rlvr_families import RLVR_FAMILIES
 from posttrain.convert.sft_families import SFT_FAMILIES
-from posttrain.storage import read_rows
+from posttrain.storage import read_batches
 
 if TYPE_CHECKING:
     from posttrain.recipe import Source
@@ -35,5 +36,13 @@ def convert_source(collected: Manifest, spec: Source, out: ArtifactWriter) -> No
     """Convert the collected rows of one source."""
     family = FAMILIES[spec.family]
     convert, sample = family.bind(spec.options)
-    rows = ((row["raw_file"], row["raw_row"], json.loads(row["raw"])) for row in read_rows(collected, "raw"))
-    convert_rows(convert, rows, spec, out, family.join or row_by_row, sample, guarded="rlvr" in family.kinds)
+    convert_rows(convert, raw_rows(collected), spec, out, family.join or row_by_row, sample, guarded="rlvr" in family.kinds)
+
+
+def raw_rows(collected: Manifest) -> Iterator[RawRow]:
+    """The rows of a collect artifact, parsed."""
+    for entry in collected.files:
+        if entry.split == "raw":
+            for batch in read_batches(collected.file(entry.name)):
+                files, numbers, raws = (batch.column(name).to_pylist() for name in ("raw_file", "raw_row", "raw"))
+                yield from zip(files, numbers, map(json.loads, raws), strict=True)

@@ -26,7 +26,9 @@ _REJECTED = "\x15"
 
 def normalise(text: str | None) -> str:
     """NFC, no letter case, every run of white space one space, none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text or "").casefold().split())
+    text = text or ""
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+    return " ".join(folded.split())
 
 
 def spaced(text: str) -> str:
@@ -55,6 +57,9 @@ class ComparedTexts:
     group: bytes
 
 
+_NOTHING = ComparedTexts(bytes(16), None, "", bytes(8))
+
+
 def compared_texts(example: Example, settings: Duplicates) -> ComparedTexts:
     """Normalise every turn of an example once and take all views from that.
 
@@ -62,6 +67,8 @@ def compared_texts(example: Example, settings: Duplicates) -> ComparedTexts:
     ground truth or verifier are in another group: a problem with other numbers shares nearly all words and is another problem.
     Rows of sources that the search for near duplicates leaves out have no words to be compared by.
     """
+    if not settings.any:
+        return _NOTHING
     kind = kind_of(example)
     sides = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example.messages]
     normalised = [[(m.role, normalise(m.content)) for m in messages] for messages in sides]
