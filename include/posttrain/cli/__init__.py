@@ -6,14 +6,19 @@ Results go to standard output, progress and log to standard error.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
+import tempfile
 from typing import Annotated
 
 import typer
 
 from posttrain.cli import books, compare, data, doctor, model, options, prepare, runs, sources, tokenize, verify
+from posttrain.storage import workspace_url
+
+CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
@@ -93,6 +98,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def describe_error(error: Exception) -> str:
     """The message of an error; its kind as well where the message alone says too little."""
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        place = f"{error.filename}: " if error.filename else ""
+        return (f"{place}{os.strerror(error.errno)}; the workspace is {workspace_url()}, temporary files lie in "
+                f"{tempfile.gettempdir()}; the same command goes on from what is finished")
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     known = type(error).__module__.startswith("posttrain") or isinstance(error, (FileNotFoundError, FileExistsError))
     return text if text and known else f"{type(error).__name__}: {text or 'no message'} (--debug shows where)"
