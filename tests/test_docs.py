@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
+from collections import Counter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 from posttrain.cli import DATA_COMMANDS, RUN_COMMANDS, STAGE_COMMANDS
 from posttrain.convert import FAMILIES
+from posttrain.convert.draft import convert_rows
+from posttrain.convert.family import Family
 from posttrain.filters import RowView
-from posttrain.recipe import STAGES, Filter, recipe_names
+from posttrain.raw_files import read_raw_file
+from posttrain.recipe import STAGES, Filter, Source, recipe_names
+from posttrain.report.prompt_map import PROMPTS
+from posttrain.report.sample import ROWS
 from posttrain.schema import Message, SFTExample, UnreadableRow
+from posttrain.storage import ArtifactWriter, read_examples
 
 
 def generator(project: Path) -> Any:
@@ -108,3 +118,58 @@ def test_the_example_rule_finds_what_it_says(project: Path) -> None:
 @pytest.mark.parametrize(("completion", "score"), [("Yes, it is.", 1.0), ("no", 0.0), ("", 0.0)])
 def test_the_example_verifier_scores(project: Path, completion: str, score: float) -> None:
     assert example_of(project, "verify_yes_no")(completion, "yes").score == score
+
+
+# ---------------------------------------------------------------- docs/data.md
+
+
+def block_of(project: Path, language: str, holds: str) -> str:
+    """The block of docs/data.md in this language that holds the text."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", read(project, "docs/data.md"), flags=re.DOTALL)
+    return next(block for block in blocks if holds in block)
+
+
+@pytest.fixture
+def chatbot_topics(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The page's module, under the name that it has on the page."""
+    module = ModuleType("posttrain.convert.chatbot_topics")
+    exec(block_of(project, "python", "def convert_chatbot_topics"), module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_the_test_of_the_data_page_passes(project: Path, chatbot_topics: ModuleType) -> None:
+    names: dict[str, Any] = {}
+    exec(block_of(project, "python", "def test_what_is_refused"), names)
+    tests = [name for name in names if name.startswith("test_")]
+    assert len(tests) == 2
+    for name in tests:
+        names[name]()
+
+
+def test_the_function_of_the_data_page_reads_the_real_file(
+    project: Path, chatbot_topics: ModuleType, test_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = block_of(project, "python", '"chatbot_topics": Family(')
+    family = eval("{" + line + "}", {"Family": Family, **vars(chatbot_topics)})["chatbot_topics"]
+    monkeypatch.setitem(FAMILIES, "chatbot_topics", family)
+    source = yaml.safe_load(block_of(project, "yaml", "family: chatbot_topics"))["sources"][0]
+    path = test_data / source["load"]["path"]
+    assert family.tested_on == (source["load"]["path"],)
+    spec = Source.model_validate(source)
+    out = ArtifactWriter(str(tmp_path / "converted"), stage="convert")
+    convert_rows(family.convert, ((path.name, n, row) for n, row in read_raw_file(path)), spec, out)
+    manifest = out.finish()
+    assert manifest.rows == {"read": 9459, "kept": 9459, "rejected": 0}
+    tags = Counter(example.tags for example in read_examples(manifest))
+    assert set(tags) == {("daily life",), ("break-up",), ("love",)} and tags.total() == 9459
+
+
+def test_every_command_and_link_of_the_data_page_exists(project: Path) -> None:
+    text = read(project, "docs/data.md")
+    shown = set(re.findall(r"python -m posttrain ([a-z][\w-]*)", text))
+    assert {"prepare", "doctor", "sources", "sample", "mix", "books", "diff", "report"} <= shown
+    assert shown <= {*STAGE_COMMANDS, *DATA_COMMANDS, *RUN_COMMANDS}
+    for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", text):
+        assert (project / "docs" / target).exists(), target
+    assert f"a sample of {ROWS:,} a split" in text and f"a sample of {PROMPTS:,} prompts" in text

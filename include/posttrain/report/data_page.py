@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from posttrain.report.asks import VERBS
 from posttrain.report.distributions import QUANTILES, distributions_view
 from posttrain.report.diversity import diversity_view
 from posttrain.report.dropped import rejected_view, rules_view, silent_rules
@@ -27,5 +28,5 @@ def data_view(mixture: Mixture) -> dict[str, Any]:
         "flow": flow_view(mixture), "shares": shares_view(mixture), "lengths": distributions_view(samples, mixture),
         "rules": rules_view(mixture), "silent": silent_rules(mixture), "rejected": rejected_view(mixture),
         "duplicates": duplicates_view(mixture), "licences": licences_view(mixture), "diversity": diversity_view(samples, SEED),
-        "quantiles": [name for name, _ in QUANTILES], "seed": SEED,
+        "quantiles": [name for name, _ in QUANTILES], "seed": SEED, "verbs": len(VERBS),
     }

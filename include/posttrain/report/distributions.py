@@ -24,12 +24,16 @@ def distributions_view(samples: list[SplitSample], mixture: Mixture) -> dict[str
     return {
         "splits": [{
             "split": s.split, "rows": len(s.source), "of": s.of, "whole": s.whole, "files": s.files, "of_files": s.of_files,
-            "characters": svg.histogram(counted(s.characters, CHARACTERS), _edges(CHARACTERS), f"Characters per row of {s.split}"),
-            "turns": svg.histogram(counted(s.turns, TURNS), _edges(TURNS), f"Turns per row of {s.split}", fill=svg.PALETTE[2]),
+            "characters": _histogram(s.characters, CHARACTERS, f"Characters per row of {s.split}", svg.PALETTE[0]),
+            "turns": _histogram(s.turns, TURNS, f"Turns per row of {s.split}", svg.PALETTE[2]),
             "sources": _by_source(s),
         } for s in samples],
         "tokens": [line for line in tokens if {"rows", "tokens", "trainable_tokens", "truncated"} <= line.keys()],
     }
+
+
+def _histogram(values: npt.NDArray[np.int64], edges: tuple[int, ...], what: str, fill: str) -> str:
+    return svg.histogram(counted(values, edges), _edges(edges), what, fill=fill)
 
 
 def counted(values: npt.NDArray[np.int64], edges: tuple[int, ...]) -> list[int]:

@@ -85,7 +85,8 @@ def shown_row(row: dict[str, Any]) -> dict[str, Any]:
     file, number = row.get("raw_file"), row.get("raw_row")
     place = f"{file} row {number}" if file is not None else ""
     detail = ", ".join(filter(None, [f"field {row['field']!r}" if row.get("field") else "", row.get("detail") or "", place]))
-    return {"id": row.get("id") or "", "source": row.get("source") or "", "detail": _masked(detail), "turns": turns_of(row["row"])}
+    return {"id": row.get("id") or "", "source": row.get("source") or "", "detail": _masked(detail),
+            "turns": turns_of(row.get("row"))}
 
 
 def turns_of(body: str | None) -> list[str]:

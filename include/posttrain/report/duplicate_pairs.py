@@ -48,8 +48,9 @@ def duplicates_view(mixture: Mixture) -> dict[str, Any] | None:
 
 
 def _sources(table: Any) -> list[tuple[str, str, int]]:
-    """(source of the dropped row, source of the kept row of its cluster that stands for it, rows), the most frequent first."""
-    kept = table.filter(pc.is_null(table["reason"])).select(["cluster", "id", "source"]).rename_columns(["cluster", "kept_id", "keeper"])
+    """(source of the dropped row, source of the kept row that stands for it, rows), the most frequent first."""
+    kept = table.filter(pc.is_null(table["reason"])).select(["cluster", "id", "source"])
+    kept = kept.rename_columns(["cluster", "kept_id", "keeper"])
     fallen = table.filter(pc.is_valid(table["reason"])).select(["cluster", "kept_id", "source"])
     joined = fallen.join(kept, ["cluster", "kept_id"], join_type="left outer")
     counts = joined.group_by(["source", "keeper"]).aggregate([([], "count_all")]).to_pylist()

@@ -36,7 +36,8 @@ def flow_view(mixture: Mixture) -> dict[str, Any]:
     steps = [step for step in CHAIN if any(step in chain for chain in chains.values())]
     if steps and not any(chain.get("made") for chain in chains.values()):
         steps = [step for step in steps if step != "made"]
-    lines = [Line(name, svg.colour(n), chains[name], written.get(name, 0) if mixture.mix else None) for n, name in enumerate(names)]
+    lines = [Line(name, svg.colour(n), chains[name], written.get(name, 0) if mixture.mix else None)
+             for n, name in enumerate(names)]
     total = {step: sum(line.steps.get(step, 0) for line in lines) for step in steps}
     levels = [level for level in LEVELS if level in steps]
     fallen: dict[tuple[str, str, str], int] = {}
@@ -46,16 +47,9 @@ def flow_view(mixture: Mixture) -> dict[str, Any]:
         "steps": steps, "lines": lines, "total": total, "written": sum(written.values()) if mixture.mix else None,
         "picture": draw(lines, levels) if len(levels) > 1 and lines else None,
         "fallen": sorted(((*key, rows) for key, rows in fallen.items()), key=lambda f: -f[3]),
-        "fallen_by_stage": _by_stage(fallen), "problems": [] if mixture.gone else books.problems, "gone": mixture.gone,
+        "problems": [] if mixture.gone else books.problems, "gone": mixture.gone,
         "unexplained": None if mixture.gone or "pool" not in steps else books.unexplained,
     }
-
-
-def _by_stage(fallen: dict[tuple[str, str, str], int]) -> list[tuple[str, str, int]]:
-    together: dict[tuple[str, str], int] = {}
-    for (stage, _, reason), rows in fallen.items():
-        together[stage, reason] = together.get((stage, reason), 0) + rows
-    return [(stage, reason, rows) for (stage, reason), rows in together.items()]
 
 
 def level_rows(line: Line, level: str) -> int:
@@ -96,9 +90,10 @@ def draw(lines: list[Line], levels: list[str]) -> str:
         nodes.append(svg.label(x[level] + NODE / 2, 16, level, anchor="middle"))
         nodes.append(svg.label(x[level] + NODE / 2, 31, f"{totals[level]:,}", size=11, anchor="middle", fill="#5d6670"))
         for line in lines:
-            tall = level_rows(line, level) * scale
-            if tall:
-                nodes.append(svg.box(x[level], y, NODE, tall, line.colour, f"{line.source}, {level}: {level_rows(line, level):,}"))
+            rows = level_rows(line, level)
+            tall = rows * scale
+            if rows:
+                nodes.append(svg.box(x[level], y, NODE, tall, line.colour, f"{line.source}, {level}: {rows:,}"))
             if level == levels[0] and tall >= 11:
                 shown = line.source if len(line.source) <= 20 else line.source[:19] + "…"
                 nodes.append(svg.label(x[level] - 6, y + tall / 2 + 4, shown, size=10, anchor="end"))

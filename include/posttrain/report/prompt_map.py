@@ -1,8 +1,9 @@
 """A map of what the prompts are about: a seeded sample of them, grouped by their words, drawn in two dimensions.
 
-TF-IDF over words (Korean words without their particles), 50 dimensions by truncated SVD, k-means; the two axes of the drawing are
-those along which the centres of the clusters differ most. No model is loaded, so the same words mean the same topic, whatever the
-sense; a cluster is named after the words that are more frequent in it than elsewhere.
+TF-IDF over words (Korean words without their particles), 50 dimensions by truncated SVD, k-means. A cluster is an island, as
+large as its share, at the place that its centre has along the two axes on which the centres differ most, moved until no two
+overlap; inside, prompts stand along the two axes on which they differ most. No model is loaded, so the same words mean the same
+topic, whatever the sense; a cluster is named after the words that are more frequent in it than elsewhere.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ DIMENSIONS = 50
 WORDS = 6
 SHOWN = 160
 
-_PARTICLES = ("에서는", "에서", "에게", "으로", "까지", "부터", "처럼", "보다", "이나", "라는", "이라는", "하는", "하고", "에는", "과", "와", "은", "는", "이",
-              "가", "을", "를", "에", "의", "로", "도", "만", "인")
+_PARTICLES = (
+    "에서는", "이라는", "까지", "라는", "보다", "부터", "에게", "에는", "에서", "으로", "이나",
+    "처럼", "하고", "하는", "가", "과", "는", "도", "로", "를", "만", "에", "와", "은",
+    "을", "의", "이", "인",
+)
 _TOKEN = re.compile(r"[a-z][a-z'+#-]+|[\uac00-\ud7a3]+")
-_KOREAN_STOP = frozenset("""있는 있다 있습니다 없는 하는 한다 합니다 대한 대해 위한 위해 다음 것 수 등 및 그리고 또는 어떤 무엇 어떻게 무엇인가요
-주세요 해줘 해주세요 알려줘 알려주세요 인가요 있나요 하나요 설명해 설명해주세요 이 그 저 더 가장 때 중 후 전 개 몇 모두 같은 된 되는 합니까 것은 경우 년 월 일""".split())
+_KOREAN_STOP = frozenset("""
+가장 같은 개 것 것은 경우 그 그리고 년 다음 대한 대해 더 되는 된 등 때 또는 몇 모두 무엇 무엇인가요 및 설명해
+설명해주세요 수 알려주세요 알려줘 어떤 어떻게 없는 월 위한 위해 이 인가요 일 있나요 있는 있다 있습니다 저 전 주세요 중
+하나요 하는 한다 합니까 합니다 해주세요 해줘 후
+""".split())  # noqa: SIM905 - a list of words, not of strings
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ def tokens(text: str) -> list[str]:
     for word in _TOKEN.findall(text.lower()):
         if word[0] >= "\uac00":
             word = next((word[: -len(p)] for p in _PARTICLES if word.endswith(p) and len(word) - len(p) >= 2), word)
-            if len(word) > 1 and word not in _KOREAN_STOP:
+            if len(word) > 1 and word not in _KOREAN_STOP and word not in _PARTICLES:
                 found.append(word)
         elif len(word) > 2:
             found.append(word.strip("'-"))
@@ -89,43 +96,79 @@ def draw_map(prompts: list[str], sources: list[str], seed: int = 0) -> Map | Non
     count = min(CLUSTERS, len(texts) // 5, len(np.unique(points.round(6), axis=0)))
     labels = KMeans(count, n_init=2, random_state=seed).fit_predict(points)
     centres = np.stack([points[labels == n].mean(axis=0) for n in range(count)])
-    axes = np.linalg.svd(centres - centres.mean(axis=0), full_matrices=False)[2][:2]
-    axes = np.pad(axes, ((0, 2 - len(axes)), (0, 0)))
-    flat = (points - centres.mean(axis=0)) @ axes.T
     vocabulary = vectorizer.get_feature_names_out()
     overall = np.asarray(matrix.mean(axis=0)).ravel()
     clusters = []
     order = sorted(range(count), key=lambda n: (-int((labels == n).sum()), n))
-    for place, n in enumerate(order):
+    for number, n in enumerate(order):
         own = np.flatnonzero(labels == n)
         mean = np.asarray(matrix[own].mean(axis=0)).ravel()
         best = np.argsort(-(mean - overall), kind="stable")[:WORDS]
         near = own[np.argsort(-(points[own] @ centres[n]), kind="stable")][:3]
         counted = sorted(((s, sum(names[k] == s for k in own)) for s in {names[k] for k in own}), key=lambda c: (-c[1], c[0]))
-        clusters.append(Cluster(svg.colour(place), [str(vocabulary[k]) for k in best if mean[k] > overall[k]],
+        clusters.append(Cluster(svg.colour(number), [str(vocabulary[k]) for k in best if mean[k] > overall[k]],
                                 len(own) / len(texts), len(own), counted[:3], [" ".join(texts[k].split())[:SHOWN] for k in near]))
-    return Map(_picture(flat, labels, order, clusters, texts, seed), clusters, len(texts))
+    return Map(_picture(place(points, labels, centres), labels, order, clusters, texts, seed), clusters, len(texts))
+
+
+WIDTH, HEIGHT, MARGIN = 1040.0, 560.0, 30.0
+COVERED = 0.3
+"""Share of the drawing that the islands cover."""
+
+
+def place(points: np.ndarray, labels: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """(n, 2) places in the drawing for (n, d) points with their cluster's number each."""
+    sizes = np.bincount(labels, minlength=len(centres))
+    radii = np.sqrt(COVERED * WIDTH * HEIGHT / np.pi * sizes / sizes.sum())
+    places = np.empty((len(points), 2))
+    middles = _apart(_two_axes(centres), radii)
+    for n, middle in enumerate(middles):
+        inside = _two_axes(points[labels == n])
+        angle, distance = np.arctan2(inside[:, 1], inside[:, 0]), np.hypot(inside[:, 0], inside[:, 1])
+        order = np.empty(len(distance))
+        order[np.argsort(distance, kind="stable")] = (np.arange(len(distance)) + 0.5) / len(distance)
+        places[labels == n] = middle + (radii[n] * np.sqrt(order) * (np.cos(angle), np.sin(angle))).T
+    return places
+
+
+def _two_axes(points: np.ndarray) -> np.ndarray:
+    """The points along the two directions in which they differ most, from their mean."""
+    moved = points - points.mean(axis=0)
+    axes = np.linalg.svd(moved, full_matrices=False)[2][:2]
+    flat = moved @ axes.T
+    return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
+
+
+def _apart(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Middles of the islands: by rank along both axes, then pushed apart, and back into the drawing, until none overlap."""
+    ranks = centres.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable") + 0.5
+    places = ranks / len(centres) * (WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN) + MARGIN
+    low = radii[:, None] + MARGIN
+    for _ in range(400):
+        for a in range(len(places)):
+            for b in range(a):
+                way = places[a] - places[b]
+                distance = float(np.hypot(*way)) or 1.0
+                short = radii[a] + radii[b] + 14 - distance
+                if short > 0:
+                    places[a] += way / distance * short / 2
+                    places[b] -= way / distance * short / 2
+        places = np.clip(places, np.minimum(low, (WIDTH, HEIGHT)), np.maximum((WIDTH, HEIGHT) - low, 0))
+    return places
 
 
 def _picture(
-    flat: np.ndarray, labels: np.ndarray, order: list[int], clusters: list[Cluster], texts: list[str], seed: int,
+    places: np.ndarray, labels: np.ndarray, order: list[int], clusters: list[Cluster], texts: list[str], seed: int,
 ) -> str:
-    """A point per prompt in its cluster's colour, and at the middle of each cluster its first two words."""
-    width, height = 1040.0, 560.0
-    low, high = np.percentile(flat, 1, axis=0), np.percentile(flat, 99, axis=0)
-    places = np.clip((flat - low) / np.where(high > low, high - low, 1), 0, 1) * (width - 160, height - 60) + (80, 30)
-    shown = sorted(Random(f"{seed} points").sample(range(len(flat)), min(DRAWN, len(flat))))
-    place_of = {n: place for place, n in enumerate(order)}
+    """A point per prompt in its cluster's colour, and on each island its number and first two words."""
+    shown = sorted(Random(f"{seed} points").sample(range(len(places)), min(DRAWN, len(places))))
+    number_of = {n: number for number, n in enumerate(order)}
     parts = [
-        f'<circle cx="{places[k][0]:.0f}" cy="{places[k][1]:.0f}" r="3" fill="{clusters[place_of[labels[k]]].colour}" '
+        f'<circle cx="{places[k][0]:.0f}" cy="{places[k][1]:.0f}" r="3" fill="{clusters[number_of[labels[k]]].colour}" '
         f'fill-opacity="0.6"><title>{svg.escape(" ".join(texts[k].split())[:100])}</title></circle>' for k in shown]
-    taken: list[tuple[float, float]] = []
-    for place, n in enumerate(order):
-        x, y = np.median(places[labels == n], axis=0)
-        while any(abs(x - a) < 110 and abs(y - b) < 14 for a, b in taken):
-            y += 14
-        taken.append((x, y))
+    for number, n in enumerate(order):
+        x, y = places[labels == n].mean(axis=0)
+        name = f"{number + 1} " + " · ".join(clusters[number].words[:2])
         parts.append(f'<text x="{x:.0f}" y="{y:.0f}" font-size="12" font-weight="600" text-anchor="middle" stroke="#fff" '
-                     f'stroke-width="3" paint-order="stroke" fill="#1d2329">'
-                     f'{svg.escape(f"{place + 1} " + " · ".join(clusters[place].words[:2]))}</text>')
-    return svg.drawing(width, height, parts, "Map of the prompts")
+                     f'stroke-width="3" paint-order="stroke" fill="#1d2329">{svg.escape(name)}</text>')
+    return svg.drawing(WIDTH, HEIGHT, parts, "Map of the prompts")

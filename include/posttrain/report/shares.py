@@ -66,12 +66,20 @@ def _shares(facts: dict[str, Any], field: str, counted: str, recipe: Recipe | No
 
 
 def _asked(facts: dict[str, Any], split: str, recipe: Recipe) -> Counter[str]:
+    """Category → rows that the recipe asks for. Rows made by the run have the categories of what they were made for: these."""
     categories = {source.name: source.category for source in recipe.sources}
     asked: Counter[str] = Counter()
     for fact in facts.get("amounts", []):
-        if fact["split"] == split:
-            name = "made by the run" if fact["source"] in MADE_SOURCES else categories.get(fact["source"], "not stated")
-            asked[name] += wanted(fact)
+        if fact["split"] != split:
+            continue
+        rows = wanted(fact)
+        if fact["source"] in MADE_SOURCES:
+            own = [f for f in facts.get("rows", []) if f["split"] == split and f["source"] == fact["source"]]
+            together = sum(f["rows"] for f in own)
+            for found in own:
+                asked[found["category"]] += round(rows * found["rows"] / together)
+        else:
+            asked[categories.get(fact["source"], "not stated")] += rows
     return +asked
 
 
