@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from posttrain import pipeline
 from posttrain.cli import app
 from posttrain.recipe import DATA_STAGES, check_recipe
-from posttrain.report import flow, svg, write_mixture_report, write_report
+from posttrain.report import flow, sample, svg, write_mixture_report, write_report
 from posttrain.report.asks import asks_for, count_asks
 from posttrain.report.data_page import data_view
 from posttrain.report.distributions import CHARACTERS, TURNS, counted
@@ -27,9 +27,9 @@ from posttrain.report.dropped import turns_of
 from posttrain.report.duplicate_pairs import marked
 from posttrain.report.mixture import mixture_of_folder, mixture_of_run
 from posttrain.report.prompt_map import draw_map, tokens
-from posttrain.report.sample import sample_mixture
 from posttrain.run import Run, start_run
-from posttrain.storage import StorageError
+from posttrain.schema import Message, PreferencePair
+from posttrain.storage import ArtifactWriter, StorageError
 
 HOSTILE = "<script>alert('x')</script> & \"<img src=http://evil.example/a.png>\" $x$ {{ 7 * 7 }} 한국어"
 LONG = ("The old lighthouse keeper climbed the narrow stairs every evening to light the lamp, "
@@ -171,14 +171,36 @@ def test_near_duplicates_stand_side_by_side(view: dict[str, Any]) -> None:
 def test_rows_by_licence_and_term(view: dict[str, Any]) -> None:
     assert view["licences"]["by_licence"] == [("MIT", 4), ("CC BY-SA 4.0", 4)]
     assert view["licences"]["terms"] == [("share_alike", 4), ("free", 4)]
+    assert {line["source"]: line["origin"] for line in view["licences"]["lines"]} == dict.fromkeys(("english", "korean"),
+                                                                                                  "<i>by hand</i>")
 
 
 def test_lengths_and_turns_are_those_of_the_rows(run: Run) -> None:
-    [sample] = sample_mixture(run.manifest("mix"))
-    assert sample.whole and sample.of == 8 and sample.turns.tolist() == [2] * 8
-    by_prompt = dict(zip(sample.prompts, sample.characters.tolist(), strict=True))
+    [found] = sample.sample_mixture(run.manifest("mix"))
+    assert found.whole and found.of == 8 and found.turns.tolist() == [2] * 8
+    by_prompt = dict(zip(found.prompts, found.characters.tolist(), strict=True))
     assert by_prompt["How many legs has a spider?"] == len("How many legs has a spider?") + len("A spider has eight legs.")
     assert by_prompt["왜 하늘은 파란가요?"] == len("왜 하늘은 파란가요?") + len("빛이 흩어지기 때문입니다.")
+
+
+def test_a_large_split_is_sampled_by_the_seed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "ROWS", 5)
+    first, again, other = (sample.sample_mixture(run.manifest("mix"), seed)[0] for seed in (0, 0, 1))
+    assert len(first.prompts) == 5 and first.of == 8 and not first.whole
+    assert first.prompts == again.prompts and first.prompts != other.prompts
+    assert set(first.prompts) <= {q for q, _ in ENGLISH + KOREAN}
+
+
+def test_a_pair_counts_with_its_chosen_side_or_the_one_that_is_known(tmp_path: Path) -> None:
+    asked, good, bad = Message("user", "질문?"), Message("assistant", "좋은 답"), Message("assistant", "no")
+    out = ArtifactWriter(str(tmp_path / "mix"), stage="mix")
+    for n, (chosen, rejected) in enumerate([((asked, good), (asked, bad)), ((), (asked, bad)), ((asked, good), ())]):
+        out.read("s")
+        out.keep(PreferencePair(id=str(n), source="s", category="general", skill="general", language="ko", license="MIT",
+                                prompt="질문?", chosen=chosen, rejected=rejected))
+    [found] = sample.sample_mixture(out.finish())
+    assert found.characters.tolist() == [3 + 4, 3 + 2, 3 + 4] and found.turns.tolist() == [2, 2, 2]
+    assert found.prompts == ["질문?"] * 3
 
 
 def test_what_the_prompts_ask_for(view: dict[str, Any]) -> None:
@@ -214,11 +236,20 @@ def test_characters_that_no_xml_holds_are_replaced() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.text(max_size=8)), min_size=1, max_size=6))
 def test_any_counts_and_names_give_a_drawing(rows: list[tuple[int, int, str]]) -> None:
-    lines = [flow.Line(name, "#000", {"pool": a, "converted": b}, None) for a, b, name in rows]
+    lines = [flow.Line(name, "#000", {"pool": a, "converted": 2 * max(0, a - b)}, {"converted": min(a, b)}, None)
+             for a, b, name in rows]
     found = ElementTree.fromstring(flow.draw(lines, ["pool", "converted"]))
-    fell = sum(max(0, a - b) for a, b, _ in rows)
-    titles = " ".join("".join(e.itertext()) for e in found.iter() if e.tag.endswith("text"))
-    assert (f"−{fell:,}" in titles) == (fell > 0)
+    fell = sum(min(a, b) for a, b, _ in rows)
+    labels = ["".join(e.itertext()) for e in found.iter() if e.tag.endswith("text")]
+    assert (f"−{fell:,}" in labels) == (fell > 0)
+
+
+def test_rows_that_fall_while_others_double_are_drawn(view: dict[str, Any]) -> None:
+    line = flow.Line("math", "#000", {"pool": 10, "converted": 18}, {"converted": 1}, None)
+    drawing = flow.draw([line], ["pool", "converted"])
+    assert "math: 9 of 10 rows go on to converted" in drawing and "math: 1 of 10 rows fell before converted" in drawing
+    assert {line.source: line.fell for line in view["flow"]["lines"]} == {
+        "english": {"converted": 1, "filtered": 1, "deduplicated": 2, "decontaminated": 1}, "korean": {"filtered": 1}}
 
 
 # ---------------------------------------------------------------- a mixture by itself
@@ -229,6 +260,7 @@ def test_a_mixture_alone_has_a_page_with_what_its_parents_tell(run: Run, view: d
     assert [line.steps for line in alone["flow"]["lines"]] == [line.steps for line in view["flow"]["lines"]]
     assert alone["flow"]["unexplained"] == 0 and alone["duplicates"]["pairs"] == view["duplicates"]["pairs"]
     assert alone["shares"]["categories"][0]["lines"][0]["asked"] is None  # no recipe is known
+    assert alone["licences"] == view["licences"]  # origin and terms as they were collected
     done = CliRunner().invoke(app, ["report", run.manifest("mix").path, "--out", str(tmp_path / "mixture.html")])
     assert done.exit_code == 0 and done.stdout.strip() == str(tmp_path / "mixture.html")
     text = (tmp_path / "mixture.html").read_text(encoding="utf-8")
@@ -254,6 +286,21 @@ def test_a_mixture_without_its_parents_says_so_and_accuses_nobody(run: Run, tmp_
     assert alone["flow"]["written"] == 8 and alone["duplicates"] is None and alone["rules"] == []
     write_mixture_report(str(tmp_path / "mix"), str(tmp_path / "page.html"))
     assert "Nothing is known about duplicates." in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_mixture_that_was_made_without_a_run_has_a_page(tmp_path: Path) -> None:
+    rows = [{"messages": [{"role": "user", "content": f"질문 {n}?"}, {"role": "assistant", "content": "답."}], "source": "own"}
+            for n in range(3)]
+    write_lines(tmp_path / "rows.jsonl", rows)
+    for arguments in (["mix", "--in", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "mix"), "--recipe", "smoke"],
+                      ["mix", "--in", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "all")]):
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert mixture_of_folder(str(tmp_path / "mix")).mix.written == {}  # type: ignore[union-attr]
+    found = data_view(mixture_of_folder(str(tmp_path / "all")))
+    assert found["flow"]["unexplained"] is None and not found["flow"]["problems"] and found["flow"]["picture"] is None
+    write_mixture_report(str(tmp_path / "all"), str(tmp_path / "all.html"))
+    # Nothing of recipe smoke is in it: a mixture without a row.
+    write_mixture_report(str(tmp_path / "mix"), str(tmp_path / "mix.html"))
 
 
 def test_older_artifacts_without_facts_have_a_page(run: Run, tmp_path: Path) -> None:

@@ -16,11 +16,13 @@ HEIGHT, WIDTH, NODE, TOP = 330.0, 1040.0, 12.0, 42.0
 
 @dataclass(frozen=True)
 class Line:
-    """One source: rows after each step that was done, and the rows in the mixture's splits, repeats counted."""
+    """One source: rows after each step that was done, rows that fell before each level of the drawing, and the rows in the
+    mixture's splits, repeats counted."""
 
     source: str
     colour: str
     steps: dict[str, int]
+    fell: dict[str, int]
     written: int | None
 
 
@@ -36,20 +38,34 @@ def flow_view(mixture: Mixture) -> dict[str, Any]:
     steps = [step for step in CHAIN if any(step in chain for chain in chains.values())]
     if steps and not any(chain.get("made") for chain in chains.values()):
         steps = [step for step in steps if step != "made"]
-    lines = [Line(name, svg.colour(n), chains[name], written.get(name, 0) if mixture.mix else None)
+    fell: dict[str, dict[str, int]] = {}
+    for stage, source, reason, rows in books.reasons():
+        if level := level_of(stage, reason):
+            own = fell.setdefault(source, {})
+            own[level] = own.get(level, 0) + rows
+    lines = [Line(name, svg.colour(n), chains[name], fell.get(name, {}), written.get(name, 0) if mixture.mix else None)
              for n, name in enumerate(names)]
     total = {step: sum(line.steps.get(step, 0) for line in lines) for step in steps}
     levels = [level for level in LEVELS if level in steps]
     fallen: dict[tuple[str, str, str], int] = {}
     for stage, source, reason, rows in books.reasons():
         fallen[stage, source, reason] = fallen.get((stage, source, reason), 0) + rows
+    known = "pool" in steps and not mixture.gone
     return {
         "steps": steps, "lines": lines, "total": total, "written": sum(written.values()) if mixture.mix else None,
         "picture": draw(lines, levels) if len(levels) > 1 and lines else None,
         "fallen": sorted(((*key, rows) for key, rows in fallen.items()), key=lambda f: -f[3]),
-        "problems": [] if mixture.gone else books.problems, "gone": mixture.gone,
-        "unexplained": None if mixture.gone or "pool" not in steps else books.unexplained,
+        "problems": books.problems if known else [], "gone": mixture.gone,
+        "unexplained": books.unexplained if known else None,
     }
+
+
+def level_of(stage: str, reason: str) -> str | None:
+    """The level before which a row falls that this stage drops; None for rows that the teacher did not give."""
+    if stage in ("filter", "deduplicate"):
+        return "deduplicated" if "duplicate" in reason else "filtered"
+    return {"collect": "converted", "convert": "converted", "decontaminate": "decontaminated", "review": "decontaminated",
+            "mix": "mixed"}.get(stage)
 
 
 def level_rows(line: Line, level: str) -> int:
@@ -73,7 +89,8 @@ def draw(lines: list[Line], levels: list[str]) -> str:
         fell = 0
         for line in lines:
             before, after = level_rows(line, left), level_rows(line, right)
-            on, off = min(before, after), max(0, before - after)
+            off = min(before, line.fell.get(right, 0))
+            on = min(before - off, after)
             if on:
                 bands.append(_band(x[left] + NODE, y_left, x[right], y_right, on * scale, line.colour, 0.45,
                                    f"{line.source}: {on:,} of {before:,} rows go on to {right}"))

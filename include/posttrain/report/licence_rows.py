@@ -12,22 +12,24 @@ from posttrain.report.mixture import Mixture
 
 
 def licences_view(mixture: Mixture) -> dict[str, Any] | None:
-    """{lines: [{source, license, origin, terms, rows}], terms: {term: rows}, refused}; None where there is no mixture.
+    """{lines: [{source, license, origin, terms, rows}], by_licence, rows, terms: [(term, rows)], left_out}; None where there is
+    no mixture.
 
-    A term counts where the text says it or the recipe marks the source as non-commercial. A row may have several terms.
-    `free`: rows without any.
+    A term counts where the text says it; non-commercial also where the recipe, or the artifact of collect, marks the source so.
+    A row may have several terms; those of `free` have none. `left_out`: rows by source that the licence gate did not take.
     """
     if mixture.mix is None:
         return None
-    specs = {source.name: source for source in mixture.recipe.sources} if mixture.recipe else {}
-    origins = {source: m.facts["origin"] for m in mixture.of("collect") if "origin" in m.facts for source in m.by_source}
+    collected = {source: m.facts for m in mixture.of("collect") for source in m.by_source}
+    for spec in mixture.recipe.sources if mixture.recipe else ():
+        collected[spec.name] = {"origin": spec.origin, "non_commercial": spec.non_commercial}
     lines, terms = [], Counter[str]()
     for (source, licence), rows in sorted(count_licences(mixture.mix).items(), key=lambda item: (-item[1], str(item[0]))):
-        spec = specs.get(source)
-        marked = {"non_commercial"} if spec and spec.non_commercial else set()
+        stated = collected.get(source, {})
+        marked = {"non_commercial"} if stated.get("non_commercial") else set()
         own = [term for term in TERMS if term in terms_of(licence) | marked]
         terms.update(dict.fromkeys(own or ["free"], rows))
-        origin = spec.origin if spec else "made by the pipeline" if source in MADE_SOURCES else origins.get(source, "not stated")
+        origin = stated.get("origin", "made by the pipeline" if source in MADE_SOURCES else "not stated")
         lines.append({"source": source, "license": licence or "none stated", "origin": origin, "terms": own, "rows": rows})
     by_licence = Counter[str]()
     for line in lines:
