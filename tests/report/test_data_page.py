@@ -79,6 +79,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         write_lines(folder / f"{name}.jsonl", [{"instruction": q, "input": "", "output": a} for q, a in rows])
     with (folder / "english.jsonl").open("a", encoding="utf-8") as f:
         f.write(json.dumps({"instruction": HOSTILE}) + "\n")  # no output: cannot be converted
+        f.write("{ no JSON <script>\n")  # cannot be collected
     write_lines(folder / "planets.jsonl", [{"question": ENGLISH[-1][0]}])
     value = json.loads(json.dumps(RECIPE))
     for entry in (*value["sources"], *value["evals"]):
@@ -115,15 +116,16 @@ def text_of(page: str) -> str:
 def test_the_flow_is_what_one_counts_by_hand(view: dict[str, Any]) -> None:
     steps = {line.source: line.steps for line in view["flow"]["lines"]}
     assert steps == {
-        # 9 rows, one without an answer; one names ChatGPT; an exact and a near duplicate; one is an eval item
-        "english": {"pool": 9, "converted": 8, "made": 0, "filtered": 7, "deduplicated": 5, "decontaminated": 4, "mixed": 4},
+        # 10 lines, one no JSON, one without an answer; one names ChatGPT; an exact and a near duplicate; one is an eval item
+        "english": {"pool": 10, "converted": 8, "made": 0, "filtered": 7, "deduplicated": 5, "decontaminated": 4, "mixed": 4},
         # 4 rows, one with an empty answer; 3 rows fill a count of 4, so that one stands twice
         "korean": {"pool": 4, "converted": 4, "made": 0, "filtered": 3, "deduplicated": 3, "decontaminated": 3, "mixed": 3},
     }
     assert {line.source: line.written for line in view["flow"]["lines"]} == {"english": 4, "korean": 4}
     assert view["flow"]["unexplained"] == 0 and view["flow"]["written"] == 8
     assert {(stage, source, reason): rows for stage, source, reason, rows in view["flow"]["fallen"]} == {
-        ("convert", "english", "missing_field"): 1, ("filter", "english", "names_another_assistant"): 1,
+        ("collect", "english", "invalid_json"): 1, ("convert", "english", "missing_field"): 1,
+        ("filter", "english", "names_another_assistant"): 1,
         ("filter", "english", "duplicate_conversation"): 1, ("filter", "english", "near_duplicate"): 1,
         ("filter", "korean", "empty_message"): 1, ("decontaminate", "english", "contaminated"): 1,
     }
@@ -134,7 +136,7 @@ def test_the_numbers_of_the_page_are_those_of_the_manifests(run: Run, view: dict
     assert f"sft {mix.written['sft']:,} rows" in text
     for line in view["flow"]["lines"]:
         assert line.steps["mixed"] == mix.by_source[line.source]["kept"]
-    assert "together 13 12 10 8 7 7 8" in text and "english 9 8 7 5 4 4 4" in text and "korean 4 4 3 3 3 3 4" in text
+    assert "together 14 12 10 8 7 7 8" in text and "english 10 8 7 5 4 4 4" in text and "korean 4 4 3 3 3 3 4" in text
     assert "Unexplained rows: 0 ." in text
 
 
@@ -155,8 +157,8 @@ def test_every_rule_shows_its_rows_and_reported_ones_too(view: dict[str, Any], p
     [empty] = next(line["examples"] for line in view["rules"] if line["rule"] == "empty")
     assert empty["turns"][0] == "user: 서울의 인구는 몇 명인가요?" and "서울의 인구는 몇 명인가요?" in page
     assert [(line["stage"], line["reason"], line["rows"]) for line in view["rejected"]] == [
-        ("convert", "missing_field", 1), ("decontaminate", "contaminated", 1)]
-    assert view["rejected"][1]["examples"][0]["turns"][0] == f"user: {ENGLISH[-1][0]}"
+        ("collect", "invalid_json", 1), ("convert", "missing_field", 1), ("decontaminate", "contaminated", 1)]
+    assert view["rejected"][2]["examples"][0]["turns"][0] == f"user: {ENGLISH[-1][0]}"
 
 
 def test_near_duplicates_stand_side_by_side(view: dict[str, Any]) -> None:
@@ -249,7 +251,7 @@ def test_rows_that_fall_while_others_double_are_drawn(view: dict[str, Any]) -> N
     drawing = flow.draw([line], ["pool", "converted"])
     assert "math: 9 of 10 rows go on to converted" in drawing and "math: 1 of 10 rows fell before converted" in drawing
     assert {line.source: line.fell for line in view["flow"]["lines"]} == {
-        "english": {"converted": 1, "filtered": 1, "deduplicated": 2, "decontaminated": 1}, "korean": {"filtered": 1}}
+        "english": {"converted": 2, "filtered": 1, "deduplicated": 2, "decontaminated": 1}, "korean": {"filtered": 1}}
 
 
 # ---------------------------------------------------------------- a mixture by itself
@@ -264,7 +266,7 @@ def test_a_mixture_alone_has_a_page_with_what_its_parents_tell(run: Run, view: d
     done = CliRunner().invoke(app, ["report", run.manifest("mix").path, "--out", str(tmp_path / "mixture.html")])
     assert done.exit_code == 0 and done.stdout.strip() == str(tmp_path / "mixture.html")
     text = (tmp_path / "mixture.html").read_text(encoding="utf-8")
-    assert "english 9 8 7 5 4 4 4" in text_of(text) and "<script" not in text
+    assert "english 10 8 7 5 4 4 4" in text_of(text) and "<script" not in text
 
 
 def test_a_workspace_that_was_moved_still_tells(run: Run, tmp_path: Path) -> None:
@@ -274,7 +276,7 @@ def test_a_workspace_that_was_moved_still_tells(run: Run, tmp_path: Path) -> Non
     for path in (tmp_path / "artifacts").rglob("manifest.json"):
         path.write_text(path.read_text(encoding="utf-8").replace(run.workspace, "/nowhere"), encoding="utf-8")
     assert manifest["parents"] and mixture_of_folder(str(folder)).gone == []
-    assert data_view(mixture_of_folder(str(folder)))["flow"]["total"]["pool"] == 13
+    assert data_view(mixture_of_folder(str(folder)))["flow"]["total"]["pool"] == 14
 
 
 def test_a_mixture_without_its_parents_says_so_and_accuses_nobody(run: Run, tmp_path: Path) -> None:
@@ -312,7 +314,7 @@ def test_older_artifacts_without_facts_have_a_page(run: Run, tmp_path: Path) -> 
         path.write_text(json.dumps(value), encoding="utf-8")
     mix = next((tmp_path / "old" / "artifacts" / "mix").iterdir())
     text = text_of(Path(write_mixture_report(str(mix), str(tmp_path / "old.html"))).read_text(encoding="utf-8"))
-    assert "english 9 8 7 5 4 4 4" in text and "says nothing about its rules" in text
+    assert "english 10 8 7 5 4 4 4" in text and "says nothing about its rules" in text
 
 
 def test_only_a_mixture_has_such_a_page(run: Run, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_text_from_recipes_is_escaped(page: str) -> None:
 
 def test_both_rounds_stand_in_the_page_with_verdict_and_gap(page: str) -> None:
     assert page.count("<h3>Round 1</h3>") == page.count("<h3>Round 2</h3>") == 5
-    assert "addition 10.0 %" in page
+    assert "addition 10.0 %" in page and "the data of round 2" in page
     assert '<td class="verdict bad">failed</td>' in page and '<td class="verdict good">passed</td>' in page
 
 

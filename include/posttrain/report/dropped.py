@@ -15,7 +15,7 @@ from posttrain.report.mixture import Mixture
 from posttrain.schema import REASONS
 from posttrain.storage import Manifest, open_parquet
 
-STAGES = ("convert", "improve", "synthesize", "decontaminate", "review")
+STAGES = ("collect", "convert", "improve", "synthesize", "decontaminate", "review")
 """Stages whose rejected rows are shown beside the filter's; what `mix` leaves over is in the flow and is no verdict on a row."""
 
 
