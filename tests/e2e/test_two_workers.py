@@ -27,7 +27,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recipe smoke with two sources, together large enough that every stage over shards starts its workers."""
     value = yaml.safe_load((RECIPE_FOLDER / "smoke.yaml").read_text())
     (source,) = value["sources"]
-    rows = ROWS_FOR_WORKERS * 6 // 10
+    rows = ROWS_FOR_WORKERS * 51 // 100
     value["sources"] = [source | {"name": name, "load": source["load"] | {"rows": rows, "seed_offset": offset}}
                         for offset, name in enumerate(("first", "second"))]
     value["mix"] = {"sft": [{"source": name, "proportion": 1.0} for name in ("first", "second")],
@@ -82,17 +82,17 @@ def test_twenty_kills_change_no_byte_and_leave_no_worker(
     recipe: Path, uninterrupted: tuple[dict[str, bytes], float], tmp_path: Path,
 ) -> None:
     """Only the first process is killed: its workers are to end by themselves. What is finished stays, so that moments within the
-    first third of a quiet run's length reach every stage; a run that comes through is followed by one in an empty workspace."""
+    first quarter of a quiet run's length reach every stage; a run that comes through is followed by one in an empty workspace."""
     expected, seconds = uninterrupted
     moments, workspace, most = random.Random(20261121), tmp_path / "0", 0
     for kill in range(1, KILLS + 1):
         process = start(recipe, workspace, 2)
         try:
-            process.wait(moments.uniform(0.0, seconds / 3))
+            process.wait(moments.uniform(0.0, seconds / 4))
             assert mixture(workspace) == expected
             workspace = tmp_path / str(kill)
             process = start(recipe, workspace, 2)
-            time.sleep(moments.uniform(0.0, seconds / 3))
+            time.sleep(moments.uniform(0.0, seconds / 4))
         except subprocess.TimeoutExpired:
             pass
         most = max(most, len(session_of(process)))

@@ -220,3 +220,12 @@ def test_a_line_of_200_megabytes(end: str, until: str, outcome: str, tmp_path: P
     assert int(kilobytes) * 1024 < MEMORY
 
 
+
+
+def test_an_empty_eval_file_is_an_error(data_folder: Path, run_to_mix: Any) -> None:
+    """An index without items would let every row pass."""
+    (data_folder / "a.jsonl").write_bytes(LINES)
+    (data_folder / "eval.jsonl").write_bytes(b"")
+    with pytest.raises(SourceError, match="eval.jsonl of eval tiny_eval has no row"):
+        run_to_mix({"tiny": ("alpaca", "a.jsonl")}, until="index_evals",
+                   evals=[{"name": "tiny_eval", "load": {"kind": "file", "path": "eval.jsonl"}}], gate={})

@@ -33,7 +33,8 @@ BAD_ROWS_SHOWN = 3
 
 MISFITS = frozenset({
     "invalid_json", "undecodable_text", "damaged_file", "broken_quoting", "missing_field", "wrong_type", "unknown_role",
-    "roles_do_not_alternate", "no_user_turn", "no_assistant_turn", "no_complete_path", "no_final_answer", "unknown_verifier", "prompts_differ", "too_few_answers",
+    "roles_do_not_alternate", "no_user_turn", "no_assistant_turn", "no_complete_path", "no_final_answer", "unknown_verifier",
+    "prompts_differ", "too_few_answers",
 })
 """Reasons that speak against the family. With any other reason the family understood the row, and does not want it."""
 
