@@ -27,8 +27,8 @@ HALF = LINES.index(b"\n", len(LINES) // 2) + 1
 TABLE = ("instruction,output\r\n" + "".join(f'"{row["instruction"]}","{row["output"]}"\r\n' for row in ROWS)).encode()
 
 
-MEMORY = 6_000_000_000
-"""For a line of 200 MB; 4.0 to 4.9 GB were measured in the filter stage, 2.3 GB in collect."""
+MEMORY = 3_500_000_000
+"""For a line of 200 MB; up to 2.3 GB were measured. The filter stage, whose rules split a text into words, took 2.7 to 4.9 GB."""
 
 
 def parquet_bytes() -> bytes:
@@ -192,10 +192,10 @@ class TestChanges:
             run_to_mix({"tiny": ("alpaca", "a.jsonl")})
 
 
-@pytest.mark.parametrize(("end", "until", "outcome"), [('"}\n', "filter", "too_long"), ("\n", "collect", "invalid_json")],
+@pytest.mark.parametrize(("end", "until", "outcome"), [('"}\n', "convert", {}), ("\n", "collect", {"invalid_json": 1})],
                          ids=["a row", "a line cut off"])
-def test_a_line_of_200_megabytes(end: str, until: str, outcome: str, tmp_path: Path, recipe_file: Any) -> None:
-    """Raw line, JSON value, turn and rejected body are a Python text each, with Parquet's buffers on top."""
+def test_a_line_of_200_megabytes(end: str, until: str, outcome: dict[str, int], tmp_path: Path, recipe_file: Any) -> None:
+    """Raw line, JSON value and turn are a Python text each, with Parquet's buffers on top."""
     data = tmp_path / "data"
     data.mkdir()
     with (data / "long.jsonl").open("w") as f:
@@ -216,7 +216,7 @@ def test_a_line_of_200_megabytes(end: str, until: str, outcome: str, tmp_path: P
     reasons: dict[str, int] = {}
     for stage in json.loads("\n".join(shown))["stages"]:
         reasons |= stage["reasons"]
-    assert reasons == {outcome: 1}
+    assert reasons == outcome
     assert int(kilobytes) * 1024 < MEMORY
 
 
