@@ -21,7 +21,7 @@ real: setup ## run recipe `real` over public files: make real DATA_ROOT=<folder>
 	@$(IN_ENV) POSTTRAIN_DATA_ROOT="$$(cd "$(DATA_ROOT)" && pwd)" python -m posttrain_airflow.drive real
 
 standalone: setup ## Airflow's web UI, scheduler and triggerer on this machine with the DAGs loaded; Ctrl-C stops them
-	@$(IN_ENV) exec airflow standalone
+	@$(IN_ENV) python -m posttrain_airflow.leftovers && exec airflow standalone
 
 test: setup ## run the tests
 	@$(IN_ENV) python -m pytest

@@ -31,6 +31,7 @@ else
     export AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL="${AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL:-30}"
     export AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES="${AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES:-1}"
     export AIRFLOW__API__WORKERS="${AIRFLOW__API__WORKERS:-1}"
+    export AIRFLOW__API__HOST="${AIRFLOW__API__HOST:-127.0.0.1}" # the web UI is for this machine alone
     export POSTTRAIN_WORKSPACE="${POSTTRAIN_WORKSPACE:-$_pt_root/workspace}"
     case ":${PYTHONPATH:-}:" in
         *":$_pt_root/include:$_pt_root/plugins:"*) ;;

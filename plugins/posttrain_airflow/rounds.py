@@ -15,6 +15,7 @@ from typing import Any
 from posttrain.loop import decide, round_id
 from posttrain.recipe import STAGES
 from posttrain.run import load_run
+from posttrain_airflow.leftovers import end_leftover_runs
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def run_rounds(conf: dict[str, Any]) -> bool:
     from airflow.sdk import DagRunState
 
     dag = load_dag("tulu3")
-    end_open_runs(conf["root_run_id"])
+    end_leftover_runs()
     while True:
         finished = dag.test(run_conf=conf)
         if finished.state != DagRunState.SUCCESS:
@@ -47,19 +48,6 @@ def load_dag(dag_id: str) -> Any:
     if bag.import_errors:
         raise RuntimeError(f"DAG files that cannot be imported: {bag.import_errors}")
     return bag.dags[dag_id]
-
-
-def end_open_runs(root_run_id: str) -> None:
-    """Mark what a killed drive of the same loop left running as failed: a scheduler started later would take it on."""
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from airflow.utils.state import DagRunState
-    from sqlalchemy import select
-
-    with create_session() as session:
-        for run in session.scalars(select(DagRun).where(DagRun.dag_id == "tulu3", DagRun.state == DagRunState.RUNNING)):
-            if (run.conf or {}).get("root_run_id") == root_run_id:
-                run.state = DagRunState.FAILED
 
 
 if __name__ == "__main__":
