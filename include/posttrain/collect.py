@@ -109,7 +109,7 @@ def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[
     """Write the raw rows of a source (`RAW_SCHEMA`, split `raw`); lines that are no rows go to `rejected`.
 
     `pin` is what `pinned` said when the work was decided on; the files are to be the same now. Raises SourceError where one is
-    not, or has no row at all.
+    not. A file without any row counts as one rejected row: published collections hold such files.
     """
     pin = pin or pinned(spec.load, root, seed)
     hashes, facts = dict(pin["files"]) if spec.load.kind == "file" else {}, []
@@ -131,7 +131,9 @@ def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[
             out.write("raw", {"raw_file": name, "raw_row": number, "raw": raw}, RAW_SCHEMA)
         if spec.load.kind == "file":
             if number < 0:
-                raise SourceError(f"{name} of source {spec.name} has no row: fetch the file again, or leave it out of the path")
+                log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", name, spec.name)
+                out.read(spec.name)
+                out.reject(Rejected(reason="empty_file", source=spec.name, raw_file=name, raw_row=0, row=f"{name}: no row"))
             if sha256_file(str(root / name)) != hashes.get(name):
                 raise SourceError(f"{name} of source {spec.name} changed while it was read; start again when it is finished")
         facts.append({"name": name, "sha256": hashes.get(name) or own.hexdigest(), "rows": kept})

@@ -135,6 +135,7 @@ REASONS: dict[str, str] = {
     # collect
     "invalid_json": "the line or file is not JSON, or is nested deeper than 200 levels",
     "undecodable_text": "the bytes are not UTF-8",
+    "empty_file": "the file holds no row at all; the row stands for the file",
     "damaged_file": "the file is cut off or damaged; the row stands for all that could not be read of it",
     "broken_quoting": "a quote in a csv or tsv file is never closed, or text follows where it is",
     # convert

@@ -88,7 +88,7 @@ FILES: dict[str, tuple[str, int, dict[str, int], dict[str, int]]] = {
     "train/sagorbrur__tydiqa-language-specific/korean*": ("squad, tydiqa_goldp", 1625, {"sft": 1625}, {}),
     "train/sagorbrur__tydiqa-language-specific/english*": ("tydiqa_goldp", 3696, {"sft": 3696}, {}),
     "train/sagorbrur__tydiqa-language-specific/swahili*": ("tydiqa_goldp", 2755, {"sft": 2755}, {}),
-    T0: ("p3", 14131, {"sft": 14131}, {}),
+    T0: ("p3", 14132, {"sft": 14131}, {"empty_file": 1}),
 }
 
 

@@ -136,11 +136,15 @@ class TestNothingToRead:
         ("a.jsonl", b""), ("a.jsonl", b"\n\n"), ("a.json", b""), ("a.json", b"[]"), ("a.csv", b"Q,A\n"), ("a.txt", b""),
         ("a.jsonl.gz", b""), ("a.jsonl.gz", gzip.compress(b"")), ("a.jsonl.zst", b""), ("a.jsonl.zst", zstandard.compress(b"")),
     ])
-    def test_an_empty_file_is_an_error_that_names_it(self, name: str, data: bytes, data_folder: Path, run_to_mix: Any) -> None:
+    def test_an_empty_file_is_a_rejected_row_that_names_it(
+        self, name: str, data: bytes, data_folder: Path, run_to_mix: Any, caplog: pytest.LogCaptureFixture,
+    ) -> None:
         (data_folder / name).write_bytes(data)
         (data_folder / "b.jsonl").write_bytes(LINES)
-        with pytest.raises(SourceError, match=f"{name} of source tiny has no row"):
-            run_to_mix({"tiny": ("alpaca", "[ab].*")})
+        collected = run_to_mix({"tiny": ("alpaca", "[ab].*")}, until="collect").manifest("collect", "tiny")
+        (rejected,) = read_rejected(collected)
+        assert (rejected["reason"], rejected["raw_file"]) == ("empty_file", name)
+        assert collected.rows["kept"] > 0 and f"{name} of source tiny holds no row" in caplog.text
 
     def test_an_empty_parquet_file_is_a_rejected_row(self, data_folder: Path, run_to_mix: Any) -> None:
         (data_folder / "a.parquet").write_bytes(b"")
@@ -218,8 +222,6 @@ def test_a_line_of_200_megabytes(end: str, until: str, outcome: dict[str, int], 
         reasons |= stage["reasons"]
     assert reasons == outcome
     assert int(kilobytes) * 1024 < MEMORY
-
-
 
 
 def test_an_empty_eval_file_is_an_error(data_folder: Path, run_to_mix: Any) -> None:
