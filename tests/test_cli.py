@@ -239,7 +239,7 @@ def test_wrong_use_ends_with_2_and_says_what_is_right(tmp_path: Path, arguments:
     write_jsonl(tmp_path / "alpaca.jsonl", ALPACA)
     done = posttrain(*arguments, folder=tmp_path)
     assert done.returncode == 2
-    assert ("alpaca, arena_answers" if message == "allowed_families" else message) in done.stderr
+    assert ("alpaca, alpaca_gpt4" if message == "allowed_families" else message) in done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
     assert not (tmp_path / "o").exists()
 

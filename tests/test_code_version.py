@@ -56,6 +56,12 @@ def test_the_version_stays_where_another_module_changes(package, name):
     assert not changed(package, name, "posttrain.stage")
 
 
+def test_a_converter_is_no_part_of_a_stage_that_reads_the_recipe():
+    """The check of the recipe imports the table of families; it decides no result."""
+    assert "posttrain.convert" not in subject._imports(subject.PACKAGE / "recipe.py")
+    assert "posttrain.section" in subject._imports(subject.PACKAGE / "recipe.py")
+
+
 def test_an_import_for_type_checking_is_never_executed_and_does_not_count(package):
     assert not changed(package, "words.py", "posttrain.typed")
     assert changed(package, "alone.py", "posttrain.typed")
@@ -95,6 +101,14 @@ def test_the_stages_of_this_project_have_a_version(module):
 
 
 def test_the_mixture_does_not_depend_on_the_converters_or_the_trainers():
-    reached = subject._imports(subject.PACKAGE / "mix.py")
+    """What the stage's own modules import; the plan, the books and the difference are none of the stage's."""
+    own, todo = set[str](), ["posttrain.mix"]
+    reached = set[str]()
+    while todo:
+        own.add(todo.pop())
+        found = {name for module in own for name in subject._imports(subject._module_file(module))}
+        reached |= found
+        todo = [name for name in found if name.startswith("posttrain.mix") and name not in own]
+    assert not own & {"posttrain.mix.plan", "posttrain.mix.books", "posttrain.mix.diff"} and "posttrain.mix.writing" in own
     assert "posttrain.recipe" in reached and "posttrain.storage" in reached
     assert not any(name.startswith(("posttrain.convert", "posttrain.train")) for name in reached)

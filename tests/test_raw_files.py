@@ -155,6 +155,25 @@ class TestLines:
         assert (record, text, broken.reason) == ({"chosen": "a"}, "- one\\n- two", "invalid_json")
 
 
+class TestNesting:
+    """Reading and writing JSON recurse, so that very deep rows would end a run somewhere later; they are refused here."""
+
+    @pytest.mark.parametrize(("depth", "kept"), [(10, True), (198, True), (200, False), (900, False), (100_000, False)])
+    @pytest.mark.parametrize("kind", ["list", "object"])
+    def test_a_row_that_is_nested_too_deep(self, kind: str, depth: int, kept: bool, tmp_path: Path) -> None:
+        inner = "[" * depth + "]" * depth if kind == "list" else '{"a": ' * depth + "1" + "}" * depth
+        line = f'{{"messages": {inner}}}'
+        (value,) = _read(_write(tmp_path / "a.jsonl", line.encode()))
+        assert (value == json.loads(line)) if kept else (value.reason, value.text) == ("invalid_json", line)
+
+    def test_only_that_row_of_a_document(self, tmp_path: Path) -> None:
+        rows: list[Any] = [{"a": 1}, {"messages": json.loads("[" * 300 + "]" * 300)}, {"a": 2}]
+        first, deep, last = _read(_write(tmp_path / "a.json", json.dumps(rows).encode()))
+        assert (first, last) == (rows[0], rows[2])
+        assert (deep.reason, deep.detail) == ("invalid_json", "nested deeper than 200 levels")
+        assert json.loads(deep.text) == rows[1]
+
+
 class TestTables:
     def test_quotes_commas_and_line_breaks(self, tmp_path: Path) -> None:
         path = _write(tmp_path / "rows.csv", 'Q,A\n"안녕, 잘 지내?","네.\n""아주"" 잘"\n'.encode())
@@ -199,14 +218,14 @@ class TestDamage:
         path.write_bytes(gzip.compress(lines)[:-5000])
         *good, last = _read(path)
         assert good[:3] == [{"a": 0}, {"a": 1}, {"a": 2}] and len(good) > 1000
-        assert isinstance(last, Broken) and last.reason in ("undecodable_text", "invalid_json")
+        assert isinstance(last, Broken) and last.reason == "damaged_file"
 
     @pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.jsonl.zst", "rows.parquet"])
     def test_no_archive_at_all(self, name: str, tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(b"this is not what the name says, and is long enough to have a header")
         (row,) = _read(path)
-        assert row.reason == "undecodable_text"
+        assert row.reason == "damaged_file"
 
     def test_a_missing_file_and_an_unknown_ending_are_errors(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):

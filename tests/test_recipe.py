@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from posttrain.collect import source_files
-from posttrain.convert import CONVERTERS
+from posttrain.convert import FAMILIES
 from posttrain.convert.draft import convert_rows
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import (
@@ -77,7 +77,8 @@ def test_the_small_recipe_is_one(tmp_path):
         ("path: questions", "pth: questions", "pth", "sources.0.load.pth", "did you mean 'path'? allowed: kind, path"),
         ("kind: tiny", "kind: tiny, layer: 2", "kind: tiny", "model.layer", "did you mean 'layers'?"),
         ("model:", "modle: {}\nmodel:", "modle", "modle", "did you mean 'model'? allowed: decontaminate, description, dpo,"),
-        ("proportion: 1.0", "fraction: 1.0", "fraction", "mix.sft.0.fraction", "allowed: cite, count, proportion, source"),
+        ("proportion: 1.0", "fraction: 1.0", "fraction", "mix.sft.0.fraction",
+         "allowed: at_most, cite, count, pool, prompts, proportion, source"),
     ],
 )
 def test_an_unknown_key_is_refused_with_line_key_path_and_what_is_allowed(tmp_path, found, wrong, line, keys, said):
@@ -135,7 +136,7 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, said):
 
 
 def test_an_unknown_recipe_is_refused_with_the_names_that_exist():
-    with pytest.raises(RecipeError, match=r"no recipe 'demmo'; did you mean 'demo'\? allowed: demo, real, smoke, tulu3-8b"):
+    with pytest.raises(RecipeError, match=r"no recipe 'demmo'; did you mean 'demo'\? allowed: demo, real, smoke, tulu3-405b"):
         load_recipe("demmo")
 
 
@@ -297,6 +298,11 @@ def test_published_training_numbers(tulu):
     assert tulu.model.id == "meta-llama/Llama-3.1-8B"
 
 
+def test_the_pools_of_the_sft_sources_are_the_published_ones(tulu):
+    """T7's pools sum to 23,327,961; UltraFeedback (41,635) and IF-augmented (65,530) are for preferences only."""
+    assert sum(amount.pool for amount in tulu.mix.sft) == 23_327_961 - 41_635 - 65_530
+
+
 @pytest.mark.parametrize("name", ["sft", "dpo", "rlvr"])
 def test_the_batch_is_a_whole_number_of_steps_over_all_processes(tulu, name):
     stage = getattr(tulu, name)
@@ -338,7 +344,7 @@ def test_a_test_question_of_gsm8k_is_refused_by_the_converter_itself(test_data, 
     path = test_data / "eval" / "openai__grade-school-math" / "test.jsonl.gz"
     rows = [("test.jsonl.gz", number, value) for number, value in read_raw_file(path)]
     out = ArtifactWriter(str(tmp_path / "converted"), stage="convert")
-    convert_rows(CONVERTERS["gsm8k"], rows, tulu.source("gsm8k_train"), out)
+    convert_rows(FAMILIES["gsm8k"].convert, rows, tulu.source("gsm8k_train"), out)
     manifest = out.finish()
     assert manifest.rows == {"read": 1_319, "kept": 0, "rejected": 1_319}
     assert manifest.reasons == {"test_split_row": 1_319}
@@ -350,6 +356,159 @@ def test_non_commercial_sources_are_marked(tulu):
         for source in recipe.sources:
             if re.search(r"\bNC\b", source.license):
                 assert source.non_commercial, source.name
+
+
+# ---------------------------------------------------------------- tulu3-70b, tulu3-405b
+
+
+BIGGER = ("tulu3-70b", "tulu3-405b")
+
+
+def test_published_totals_of_the_70b(tulu):
+    recipe = load_recipe("tulu3-70b")
+    assert recipe.mix.sft == tulu.mix.sft and recipe.mix.rlvr == tulu.mix.rlvr
+    counts = [amount.count for amount in recipe.mix.preference]
+    assert counts == [19_444, 96_911, 65_530, 10_792, 17_207, 82_783, 41_635] and sum(counts) == 334_302 == 354_192 - 19_890
+    ids = {recipe.source(amount.source).load.id for amount in recipe.mix.preference}
+    assert sum(id_.endswith("-70b") for id_ in ids) == 5 and not any(id_.endswith("-8b") for id_ in ids)
+    assert {"allenai/tulu-3-sft-reused-off-policy", "allenai/tulu-3-wildchat-unused"} < ids
+
+
+def test_published_totals_of_the_405b(tulu):
+    recipe = load_recipe("tulu3-405b")
+    assert recipe.mix.sft == tulu.mix.sft and sum(amount.count for amount in recipe.mix.sft) == 939_344
+    assert [(amount.source, amount.count) for amount in recipe.mix.rlvr] == [("rlvr_math", 7_500)]
+    [pairs] = recipe.mix.preference  # its number of rows is not published: the served mixture, whole
+    assert pairs.proportion == 1.0 and recipe.source(pairs.source).load.id == "allenai/llama-3.1-tulu-3-405b-preference-mixture"
+
+
+@pytest.mark.parametrize(("name", "sft", "dpo", "rlvr", "steps", "warmup"), [
+    ("tulu3-70b", (2e-6, 128), (2e-7, 128), (1e-7, 640, 0.07), 400_000 // 640, 0.07),
+    ("tulu3-405b", (2e-6, 256), (2e-7, 256), (1e-7, 1_856, 0.05), 139_200 // 1_856, 0.0),
+])
+def test_published_training_numbers_of_the_bigger_models(tulu, name, sft, dpo, rlvr, steps, warmup):
+    recipe = load_recipe(name)
+    assert (recipe.sft.learning_rate, recipe.sft.batch_size) == sft and (recipe.dpo.learning_rate, recipe.dpo.batch_size) == dpo
+    assert (recipe.rlvr.learning_rate, recipe.rlvr.batch_size, recipe.rlvr.beta) == rlvr
+    assert (recipe.rlvr.max_steps, recipe.rlvr.warmup_ratio) == (steps, warmup)
+    for stage in ("sft", "dpo"):  # T11 and T20 give the rest once for all sizes
+        same = {"epochs", "max_length", "warmup_ratio", "schedule", "weight_decay"}
+        assert getattr(recipe, stage).model_dump(include=same) == getattr(tulu, stage).model_dump(include=same)
+    assert recipe.rlvr.batch_size % recipe.rlvr.samples_per_prompt == 0
+    for stage in (recipe.sft, recipe.dpo, recipe.rlvr):
+        assert stage.batch_size % (stage.per_device_batch_size * recipe.launch.processes) == 0
+
+
+@pytest.mark.parametrize("name", BIGGER)
+def test_every_number_of_the_bigger_recipes_stands_beside_its_source(name):
+    text = (RECIPE_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    for section in ("sft", "dpo", "rlvr"):
+        block = text[text.index(f"\n{section}:") + 1:]
+        for key in values[section]:
+            line = re.search(rf"^  {key}: .*$", block, re.MULTILINE)
+            assert line and re.search(r"# (T\d+|command|this project's)", line.group()), f"{section}.{key} has no source"
+    for split in ("preference", "rlvr"):
+        for amount in values["mix"].get(split, []):
+            assert re.search(r"\bT\d+\b", amount["cite"]), amount
+
+
+@pytest.mark.parametrize("name", BIGGER)
+def test_the_bigger_recipes_load_nothing_that_they_do_not_mix(name):
+    recipe = load_recipe(name)
+    mixed = {amount.source for split in ("sft", "preference", "rlvr") for amount in getattr(recipe.mix, split)}
+    assert {source.name for source in recipe.sources} == mixed
+    assert recipe.evals == load_recipe("tulu3-8b").evals and recipe.decontaminate == load_recipe("tulu3-8b").decontaminate
+
+
+# ---------------------------------------------------------------- one recipe on top of another
+
+
+def extending(tmp_path, text, base=SMALL):
+    (tmp_path / "small.yaml").write_text(base, encoding="utf-8")
+    path = tmp_path / "over.yaml"
+    path.write_text("extends: {recipe: small.yaml}\nname: over\n" + text, encoding="utf-8")
+    return str(path)
+
+
+MORE = "sources:\n  - {name: more, family: gsm8k, load: {kind: file, path: b.jsonl}, origin: here, license: MIT}\n"
+
+
+def test_sections_are_merged_and_sources_come_together(tmp_path):
+    recipe = load_recipe(extending(tmp_path, MORE + "sft: {batch_size: 64}\n"))
+    base = load_recipe(str(tmp_path / "small.yaml"))
+    assert (recipe.name, [source.name for source in recipe.sources]) == ("over", ["questions", "more"])
+    assert recipe.sft.batch_size == 64 and recipe.sft.learning_rate == base.sft.learning_rate and recipe.mix == base.mix
+    replaced = load_recipe(extending(tmp_path, MORE.replace("name: more", "name: questions")))
+    assert [(source.name, source.load.path) for source in replaced.sources] == [("questions", "b.jsonl")]
+    assert check_recipe(recipe.model_dump(mode="json"), "run.json") == recipe
+
+
+def test_a_section_of_another_kind_replaces_the_base_s(tmp_path):
+    recipe = load_recipe(extending(tmp_path, "model: {kind: hub, id: org/model}\n"))
+    assert recipe.model.id == "org/model"
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("sft: {batch_sizes: 64}\n", "over.yaml:3: sft.batch_sizes: unknown key; did you mean 'batch_size'?"),
+    (MORE.replace("gsm8k", "gsm9k"), "over.yaml:4: sources.1.family: 'gsm9k' is no source family"),
+    ("mix: {sft: [{source: nothing, count: 1}]}\n", "over.yaml:3: mix.sft.0.source: source 'nothing' is not defined"),
+    ("mix: {preference: [{source: questions, count: 1.0}]}\n", "over.yaml:3: mix.preference.0.count: Input should be a valid"),
+])
+def test_a_mistake_in_the_file_on_top_names_that_file(tmp_path, text, said):
+    with pytest.raises(RecipeError, match=re.escape(said)):
+        load_recipe(extending(tmp_path, text))
+
+
+def test_a_mistake_in_the_base_names_the_base(tmp_path):
+    base = SMALL.replace("license: MIT", "licence: MIT")
+    with pytest.raises(RecipeError, match=r"small\.yaml:8: sources\.0\.licence: unknown key; did you mean 'license'"):
+        load_recipe(extending(tmp_path, MORE, base))
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("extends: {recipe: smal.yaml}", "over.yaml:1: extends.recipe: no recipe 'smal.yaml'"),
+    ("extends: {recipe: tulu3-9b}", "over.yaml:1: extends.recipe: no recipe 'tulu3-9b'; did you mean 'tulu3-"),
+    ("extends: {recipe: over.yaml}", "over.yaml:1: extends.recipe: 'over.yaml' extends this recipe itself"),
+    ("extends: {recipe: small.yaml, without_sources: [question]}",
+     "over.yaml:1: extends.without_sources.0: small.yaml has no source 'question'; did you mean 'questions'?"),
+    ("extends: {recipes: small.yaml}", "over.yaml:1: extends.recipe: Field required"),
+    ("extends: small.yaml", "over.yaml:1: extends: Input should be a valid dictionary"),
+])
+def test_a_base_that_cannot_be_had_is_refused(tmp_path, line, said):
+    path = Path(extending(tmp_path, ""))
+    path.write_text(path.read_text(encoding="utf-8").replace("extends: {recipe: small.yaml}", line), encoding="utf-8")
+    with pytest.raises(RecipeError, match=re.escape(said)):
+        load_recipe(str(path))
+
+
+# ---------------------------------------------------------------- the mixture's settings
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"quotas": {"math": 5.0}}, "mix.quotas.math: Input should be a valid integer"),
+    ({"language_quotas": {"ko": -1}}, "mix.language_quotas.ko: Input should be greater than or equal to 0"),
+    ({"disjoint": ["rlvr"]}, "mix.disjoint: name at least two splits, each once"),
+    ({"disjoint": ["rlvr", "eval"]}, "mix.disjoint.1: Input should be 'sft'"),
+    ({"temperature": {"sft": {"sources": ["questions"], "total": 5, "temperature": 2}}},
+     "mix.temperature.sft.sources: source 'questions' stands twice in the split sft"),
+    ({"temperature": {"rlvr": {"sources": ["question"], "total": 5, "temperature": 2}}},
+     "mix.temperature.rlvr.sources: source 'question' is not defined; did you mean 'questions'?"),
+    ({"temperature": {"rlvr": {"sources": ["questions"], "total": 5.0, "temperature": 2}}}, "mix.temperature.rlvr.total: "),
+    ({"temperature": {"rlvr": {"sources": ["questions"], "total": 5, "temp": 2}}},
+     "mix.temperature.rlvr.temp: unknown key; allowed: max_repeats, sources, temperature, total"),
+    ({"sft": [{"source": "questions", "count": 5, "at_most": 3}]}, "mix.sft.0: `at_most` caps a proportion"),
+    ({"sft": [{"source": "questions", "count": 5, "prompts": "reused"}]},
+     "mix.sft.0.prompts: 'reused' is for mix.preference_prompts"),
+    ({"preference_prompts": [{"source": "questions", "count": 5, "prompts": "reused"}],
+      "disjoint": ["sft", "preference_prompts"]},
+     "mix.preference_prompts.0.prompts: mix.disjoint names sft and preference_prompts: nothing can be reused"),
+    ({"preference_prompts": [{"source": "questions", "count": 5, "prompts": "unused"}],
+      "disjoint": ["preference_prompts", "rlvr"]},
+     "mix.preference_prompts.0.prompts: mix.disjoint fills preference_prompts before it is known what sft takes"),
+])
+def test_a_mixture_that_does_not_say_what_it_means_is_refused(tmp_path, change, said):
+    assert re.search(rf"small\.yaml:\d+: {re.escape(said)}", refusal(tmp_path, SMALL, {"mix": change}))
 
 
 # ---------------------------------------------------------------- real

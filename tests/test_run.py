@@ -142,11 +142,11 @@ def test_records_stand_in_pipeline_order_whatever_the_order_of_work(recipe, tmp_
     assert found == [("collect", "a"), ("collect", "b"), ("convert", "a"), ("convert", "b"), ("filter", ""), ("mix", "")]
 
 
-def test_the_base_model_stands_before_sft(recipe, tmp_path):
+def test_the_base_model_and_the_tokenised_mixture_stand_before_sft(recipe, tmp_path):
     run = start_run(recipe, "one", workspace=str(tmp_path))
-    for stage in ("sft", "base", "mix"):
+    for stage in ("tokenize", "sft", "base", "mix"):
         do(run, stage)
-    assert [record["stage"] for record in run.stage_records()] == ["mix", "base", "sft"]
+    assert [record["stage"] for record in run.stage_records()] == ["mix", "base", "tokenize", "sft"]
 
 
 def test_a_record_says_whether_a_stage_was_skipped_and_why(recipe, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from posttrain.storage import sha256_file
 if TYPE_CHECKING:
     from posttrain.recipe import FileLoad, HubLoad, Load, ProceduralLoad, Source
     from posttrain.storage import ArtifactWriter
+
+log = logging.getLogger(__name__)
 
 SHOWN_PROBLEMS = 5
 """A wrong data root makes every file of a recipe missing; a few of them say so."""
@@ -102,42 +105,59 @@ def _commit(load: HubLoad) -> str:
 # ---------------------------------------------------------------- collecting
 
 
-def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter) -> None:
-    """Write the raw rows of a source (`RAW_SCHEMA`, split `raw`); lines that are no rows go to `rejected`."""
-    facts = []
-    for name, rows, digest in _raw_files(spec.load, root, seed):
-        kept, own = 0, hashlib.sha256()
+def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[str, Any] | None = None) -> None:
+    """Write the raw rows of a source (`RAW_SCHEMA`, split `raw`); lines that are no rows go to `rejected`.
+
+    `pin` is what `pinned` said when the work was decided on; the files are to be the same now. Raises SourceError where one is
+    not. A file without any row counts as one rejected row: published collections hold such files.
+    """
+    pin = pin or pinned(spec.load, root, seed)
+    hashes, facts = dict(pin["files"]) if spec.load.kind == "file" else {}, []
+    for name, rows in _raw_files(spec.load, root, seed):
+        number, kept, own = -1, 0, hashlib.sha256()
         for number, value in rows:
             out.read(spec.name)
             if isinstance(value, Broken):
+                if value.reason == "damaged_file":
+                    log.warning("%s is damaged, and only %d rows of it can be read: %s", name, number, value.detail)
                 out.reject(Rejected(reason=value.reason, source=spec.name, raw_file=name, raw_row=number,
                                     detail=value.detail, row=value.text))
                 continue
             raw = json.dumps(value, ensure_ascii=False, default=str)
-            own.update(raw.encode() + b"\n")
+            own.update(raw.encode())
+            own.update(b"\n")
             kept += 1
             out.kept(spec.name)
             out.write("raw", {"raw_file": name, "raw_row": number, "raw": raw}, RAW_SCHEMA)
-        facts.append({"name": name, "sha256": digest or own.hexdigest(), "rows": kept})
+        if spec.load.kind == "file":
+            if number < 0:
+                log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", name, spec.name)
+                out.read(spec.name)
+                out.reject(Rejected(reason="empty_file", source=spec.name, raw_file=name, raw_row=0, row=f"{name}: no row"))
+            if sha256_file(str(root / name)) != hashes.get(name):
+                raise SourceError(f"{name} of source {spec.name} changed while it was read; start again when it is finished")
+        facts.append({"name": name, "sha256": hashes.get(name) or own.hexdigest(), "rows": kept})
     out.facts = {"origin": spec.origin, "license": spec.license, "non_commercial": spec.non_commercial, "files": facts}
 
 
-def _raw_files(load: Load, root: Path, seed: int) -> Iterator[tuple[str, Iterator[tuple[int, Any]], str]]:
-    """(name, rows, sha256 of the file) of every raw file; a load without files has an empty sha256, of its rows then."""
+def _raw_files(load: Load, root: Path, seed: int) -> Iterator[tuple[str, Iterator[tuple[int, Any]]]]:
+    """(name, rows) of every raw file."""
     if load.kind == "file":
         for path in source_files(load, root):
-            yield raw_name(path, root), read_raw_file(path), sha256_file(str(path))
+            yield raw_name(path, root), read_raw_file(path)
     elif load.kind == "hub":
         commit = _commit(load)
-        yield f"{load.id}@{commit}/{load.config or 'default'}/{load.split}", enumerate(_hub_rows(load, commit)), ""
+        for files in load.files or (None,):
+            part = files or f"{load.config or 'default'}/{load.split}"
+            yield f"{load.id}@{commit}/{part}", enumerate(_hub_rows(load, commit, files))
     else:
-        yield "procedural", enumerate(_procedural_rows(load, seed)), ""
+        yield "procedural", enumerate(_procedural_rows(load, seed))
 
 
-def _hub_rows(load: HubLoad, commit: str) -> Iterator[Any]:
+def _hub_rows(load: HubLoad, commit: str, files: str | None) -> Iterator[Any]:
     from datasets import load_dataset
 
-    yield from load_dataset(load.id, load.config, split=load.split, revision=commit)
+    yield from load_dataset(load.id, load.config, split=load.split, revision=commit, data_files=files)
 
 
 def _procedural_rows(load: ProceduralLoad, seed: int) -> Iterator[Any]:

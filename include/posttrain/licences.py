@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from posttrain.licence_terms import allowed_terms, refused_terms
 from posttrain.recipe import MADE_SOURCES
 from posttrain.run import Run
 from posttrain.storage import Manifest, open_parquet
@@ -32,6 +33,23 @@ def licence_lines(run: Run, mix: Manifest) -> list[LicenceLine]:
     return lines
 
 
+def refused_licences(run: Run, manifests: list[Manifest]) -> list[str]:
+    """What may not go out of the house: a line for every source and licence whose terms the recipe's `mix` does not allow.
+
+    The mixture has passed the same gate; this one also looks at pairs that were made since, and at a mixture from elsewhere.
+    """
+    allowed = allowed_terms(run.recipe.mix)
+    marked = {source.name: source.non_commercial for source in run.recipe.sources}
+    lines = []
+    for manifest in manifests:
+        for (source, licence), rows in sorted(count_licences(manifest).items(), key=str):
+            refused = refused_terms(licence, non_commercial=marked.get(source, False), allowed=allowed)
+            if refused:
+                lines.append(f"{rows:,} rows of {source} in {manifest.stage} ({licence or 'no licence'}): "
+                             + ", ".join(f"mix.allow_{term} is false" for term in refused))
+    return lines
+
+
 def count_licences(mix: Manifest) -> dict[tuple[str, str], int]:
     """(source, licence) → rows over all splits of a mixture."""
     import pyarrow.parquet as pq
@@ -40,6 +58,7 @@ def count_licences(mix: Manifest) -> dict[tuple[str, str], int]:
     for entry in mix.files:
         if entry.split:
             with open_parquet(mix.file(entry.name)) as f:
-                table = pq.read_table(f, columns=["source", "license"]).to_pydict()
-            rows.update(zip(table["source"], table["license"], strict=True))
+                table = pq.read_table(f, columns=["source", "license"])
+            counts = table.group_by(table.column_names).aggregate([([], "count_all")]).to_pylist()
+            rows.update({(row["source"], row["license"]): row["count_all"] for row in counts})
     return dict(rows)

@@ -123,7 +123,7 @@ def _rules(manifest: Manifest, row_id: str, dropped_for: str | None = None) -> d
 def _passed_rules(applied: dict[str, int], dropped_for: str | None) -> list[str]:
     """The filter rules in the order in which they run, up to the one that dropped the row."""
     passed = []
-    for name, reason in [*((name, reason) for name, reason, _ in RULES), ("duplicates", "duplicate_conversation")]:
+    for name, reason in [*((name, reason) for name, reason, *_ in RULES), ("duplicates", "duplicate_conversation")]:
         if reason == dropped_for:
             break
         if name in applied:

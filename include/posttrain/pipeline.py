@@ -7,11 +7,12 @@ module never calls another.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from posttrain.recipe import Recipe, data_root
 from posttrain.run import Run
-from posttrain.storage import StageResult
+from posttrain.storage import ArtifactWriter, StageResult
 from posttrain.train.launch import Launcher
 
 
@@ -34,10 +35,11 @@ def collect(run: Run, source: str) -> StageResult:
     from posttrain import collect
 
     spec = run.recipe.source(source)
-    settings = {"load": collect.pinned(spec.load, data_root(), run.recipe.seed), "source": spec.name,
+    pin = collect.pinned(spec.load, data_root(), run.recipe.seed)
+    settings = {"load": pin, "source": spec.name,
                 "origin": spec.origin, "license": spec.license}
     return run.stage("collect", "posttrain.collect", inputs=[], settings=settings, part=source,
-                     work=lambda out: collect.collect(spec, data_root(), run.recipe.seed, out))
+                     work=lambda out: collect.collect(spec, data_root(), run.recipe.seed, out, pin))
 
 
 def convert(run: Run, source: str) -> StageResult:
@@ -47,16 +49,16 @@ def convert(run: Run, source: str) -> StageResult:
     spec = run.recipe.source(source)
     collected = run.manifest("collect", source)
     return run.stage("convert", converter_module(spec.family), inputs=[collected], part=source,
-                     settings=spec.model_dump(mode="json", exclude={"load"}),
+                     settings=spec.model_dump(mode="json", exclude={"load", "review"}),
                      work=lambda out: convert_source(collected, spec, out))
 
 
 def filter_rows(run: Run) -> StageResult:
     """Keyword → empty → quality rules, then exact duplicates within and across sources."""
-    from posttrain.filters import filter_examples
+    from posttrain.filters import filter_examples, stage_settings
 
     inputs = [run.manifest("convert", source.name) for source in run.recipe.sources]
-    return run.stage("filter", "posttrain.filters", inputs=inputs, settings=run.recipe.filter.model_dump(mode="json"),
+    return run.stage("filter", "posttrain.filters", inputs=inputs, settings=stage_settings(run.recipe.filter),
                      work=lambda out: filter_examples(inputs, run.recipe.filter, out))
 
 
@@ -132,14 +134,19 @@ def review(run: Run) -> StageResult:
 
 
 def mix(run: Run) -> StageResult:
-    """Clean rows → SFT, preference-prompt, preference and RLVR splits; licence gate; seeded shuffle."""
+    """Clean rows → SFT, preference-prompt, preference and RLVR splits; licence gate; seeded shuffle. Then the run's books."""
     from posttrain.mix import mix_rows
+    from posttrain.mix.books import write_books
 
     inputs = [run.manifest("decontaminate"), run.manifest("review")]
     licenses = {source.name: source.non_commercial for source in run.recipe.sources}
     settings = run.recipe.mix.model_dump(mode="json") | {"seed": run.recipe.seed, "non_commercial": licenses}
-    return run.stage("mix", "posttrain.mix", inputs=inputs, settings=settings,
-                     work=lambda out: mix_rows(inputs, run.recipe.mix, licenses, run.recipe.seed, out))
+    if run.recipe.mix.focus_upsampling > 1:
+        settings["focus"] = sorted(run.focus)
+    result = run.stage("mix", "posttrain.mix", inputs=inputs, settings=settings,
+                       work=lambda out: mix_rows(inputs, run.recipe.mix, licenses, run.recipe.seed, out, run.focus))
+    write_books(run)
+    return result
 
 
 def _teacher_settings(run: Run) -> dict[str, Any]:
@@ -155,7 +162,8 @@ def sft(run: Run, launcher: Launcher) -> StageResult:
     from posttrain.train import train_stage
 
     base(run, launcher)
-    return train_stage(run, "sft", [run.manifest("base"), run.manifest("mix")], launcher)
+    tokenize(run)
+    return train_stage(run, "sft", [run.manifest("base"), run.manifest("tokenize")], launcher)
 
 
 def base(run: Run, launcher: Launcher) -> StageResult:
@@ -163,6 +171,21 @@ def base(run: Run, launcher: Launcher) -> StageResult:
     from posttrain.train import train_stage
 
     return train_stage(run, "base", [run.manifest("mix")], launcher)
+
+
+def tokenize(run: Run) -> StageResult:
+    """SFT split → input ids and labels on the answers' tokens, by the base model's tokenizer; found again where it exists."""
+    from posttrain.tokenize.rows import cached, stage_settings, tokenize_rows
+    from posttrain.tokenize.tokenizer import open_tokenizer
+
+    mixture, folder = run.manifest("mix"), Path(run.manifest("base").file("checkpoint"))
+    settings, max_length = run.recipe.tokenize, run.recipe.sft.max_length
+
+    def work(out: ArtifactWriter) -> None:
+        tokenize_rows([mixture], open_tokenizer(folder, settings.template), settings, max_length, out)
+
+    return cached(lambda: run.stage("tokenize", "posttrain.tokenize.rows", inputs=[mixture],
+                                    settings=stage_settings(settings, max_length, folder), work=work))
 
 
 def preferences(run: Run, launcher: Launcher) -> StageResult:

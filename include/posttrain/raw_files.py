@@ -12,7 +12,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,6 +20,8 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+
+from posttrain.zstd_file import open_zstd
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ def read_raw_file(path: Path | str) -> Rows:
     question; an object of objects, one row each with its key as `_key`; an object of columns (equally long lists, empty
     ones left out), one row an index; any other value is one row. A csv or tsv file without a header has columns c0, c1, …
 
-    Raises ValueError for a file name with another ending.
+    A file that is cut off or damaged gives the rows before the damage, then one `Broken` for all that follows.
+
+    Raises ValueError for a file name with another ending, and OSError where the file cannot be read.
     """
     path = Path(path)
     reader = READERS.get(file_format(path) or "")
@@ -60,11 +64,11 @@ def read_raw_file(path: Path | str) -> Rows:
     try:
         for row, value in reader(path):
             yield row, value
-    except (EOFError, OSError, zlib.error, zstandard.ZstdError, pa.ArrowInvalid) as error:
-        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
+    except (EOFError, OSError, UnicodeDecodeError, zlib.error, zstandard.ZstdError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno:  # the disk or the path, and not what stands in the file
             raise
-        # A damaged archive gives the rows before the damage, then one broken row for the rest.
-        yield row + 1, Broken("undecodable_text", f"{type(error).__name__}: {error}", "")
+        rest = f"all that follows row {row}" if row >= 0 else "the whole file"
+        yield row + 1, Broken("damaged_file", f"{type(error).__name__}: {error}", f"{path.name}: {rest}")
 
 
 # ---------------------------------------------------------------- text
@@ -76,8 +80,7 @@ def _open_text(path: Path, newline: str = "\n") -> TextIO:
 
 
 def _open_binary(path: Path) -> Any:
-    opener: Any = {".gz": gzip.open, ".zst": zstandard.open}.get(path.suffix, open)
-    return opener(path, "rb")
+    return open_zstd(path) if path.suffix == ".zst" else gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
@@ -101,6 +104,28 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+MAX_NESTING = 200
+"""Levels of lists and objects in one row. Message trees have some forty; at about a thousand, reading and writing JSON ends in a
+RecursionError, at a depth that depends on the caller."""
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_NESTING):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)
+                 if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _shallow(text: str, value: Any) -> Any:
+    """The value, or Broken where it is nested too deep; `text` is what it was read from."""
+    if text.count("[") + text.count("{") > MAX_NESTING and _too_deep(value):
+        return Broken("invalid_json", f"nested deeper than {MAX_NESTING} levels", _printable(text))
+    return value
+
+
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
@@ -108,8 +133,9 @@ def _parse(text: str) -> Any:
         return Broken("invalid_json", str(error), _printable(text))
 
 
-def _parse_line(line: str) -> Any:
-    value = _parse(line)
+def parse_json(line: str) -> Any:
+    """The value of one JSON text; Broken where it is none, is nested too deep or holds half a surrogate pair."""
+    value = _shallow(line, _parse(line))
     return value if isinstance(value, Broken) else _checked(line, value)
 
 
@@ -120,7 +146,7 @@ def _read_jsonl(path: Path) -> Rows:
     with _open_text(path) as lines:
         for row, line in enumerate(lines):
             if line.strip():
-                yield row, _parse_line(line.strip())
+                yield row, parse_json(line.strip())
 
 
 def _read_txt(path: Path) -> Rows:
@@ -129,7 +155,7 @@ def _read_txt(path: Path) -> Rows:
         for row, line in enumerate(lines):
             text = line.strip()
             if text:
-                yield row, _parse_line(text) if text[0] in "{[" else _checked(text, text)
+                yield row, parse_json(text) if text[0] in "{[" else _checked(text, text)
 
 
 def _read_json(path: Path) -> Rows:
@@ -144,7 +170,8 @@ def _read_json(path: Path) -> Rows:
         return
     suspect = _SURROGATE.search(text) is not None
     for number, row in enumerate(rows_of(value)):
-        yield number, _encodable(row) if suspect else row
+        row = _encodable(row) if suspect else row
+        yield number, _shallow(json.dumps(row, ensure_ascii=False), row) if _too_deep(row) else row
 
 
 ROW_FIELDS = frozenset({"messages", "conversations", "conversation", "chosen", "rejected", "instances"})
@@ -183,22 +210,45 @@ def _questions(articles: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _read_separated(path: Path, delimiter: str) -> Rows:
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long answers
     with _open_text(path, newline="") as f:
-        records = csv.reader(f, delimiter=delimiter)
+        records = _records(f, delimiter)
         first = next(records, None)
         if first is None:
             return
-        headless = not is_header(first)
-        names = [f"c{n}" for n in range(len(first))] if headless else first
+        headless = isinstance(first, Broken) or not is_header(first)
+        names = [] if isinstance(first, Broken) else [f"c{n}" for n in range(len(first))] if headless else first
         if headless:
             yield 0, _record(names, first)
         for row, cells in enumerate((cells for cells in records if cells), start=int(headless)):
             yield row, _record(names, cells)
 
 
-def _record(names: list[str], cells: list[str]) -> Any:
+def _records(lines: Iterable[str], delimiter: str) -> Iterator[list[str] | Broken]:
+    """The records; one whose quotes do not fit is Broken, with all the lines that a quote has drawn into it."""
+    own: list[str] = []
+
+    def noted() -> Iterator[str]:
+        for line in lines:
+            own.append(line)
+            yield line
+
+    records = csv.reader(noted(), delimiter=delimiter, strict=True)
+    while True:
+        own.clear()
+        before = records.line_num
+        try:
+            yield next(records)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Broken("broken_quoting", f"lines {before + 1} to {before + len(own)}: {error}", _printable("".join(own)))
+
+
+def _record(names: list[str], cells: list[str] | Broken) -> Any:
     """The cells by column name. A cell without a column is kept under c<n>; a column without a cell is left out."""
+    if isinstance(cells, Broken):
+        return cells
     row = dict(zip(names, cells, strict=False)) | {f"c{n}": cell for n, cell in enumerate(cells) if n >= len(names)}
-    return _checked("".join(cells), row)
+    return _checked("".join([*names, *cells]), row)
 
 
 _NUMBER = re.compile(r"[-+]?[\d.,]+%?")
@@ -231,7 +281,7 @@ def _read_parquet(path: Path) -> Rows:
         with _open_binary(path) as f:
             source = pa.BufferReader(f.read())
     row = 0
-    with pq.ParquetFile(source) as table:
+    with pq.ParquetFile(source, page_checksum_verification=True) as table:
         for batch in table.iter_batches(batch_size=4096):
             for value in _batch_rows(batch):
                 yield row, value
@@ -246,7 +296,19 @@ def _batch_rows(batch: pa.RecordBatch) -> Iterator[Any]:
             try:
                 yield batch.slice(n, 1).to_pylist()[0]
             except UnicodeDecodeError as error:
-                yield Broken("undecodable_text", error.reason, "")
+                yield Broken("undecodable_text", error.reason, _shown(batch.slice(n, 1)))
+
+
+def _shown(row: pa.RecordBatch) -> str:
+    """One row with text that is no UTF-8, as JSON; wrong bytes become \\xff."""
+    cells: dict[str, Any] = {}
+    for name, column in zip(row.schema.names, row.columns, strict=True):
+        try:
+            cells[name] = column.to_pylist()[0]
+        except UnicodeDecodeError:
+            plain = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+            cells[name] = column.view(pa.binary()).to_pylist()[0].decode(errors="backslashreplace") if plain else str(column.type)
+    return json.dumps(cells, ensure_ascii=False, default=str)
 
 
 READERS: dict[str, Callable[[Path], Rows]] = {

@@ -5,17 +5,22 @@ An error names the file, the line and the key path, and what would have been all
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import os
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from posttrain.duplicates.settings import Duplicates
 from posttrain.schema import CATEGORIES
+from posttrain.section import Section
+from posttrain.tokenize.templates import OWN, TEMPLATES
 
 RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
 EVAL_FOLDER = Path(__file__).parents[1] / "evals"
@@ -33,10 +38,6 @@ class RecipeError(ValueError):
     """The recipe cannot be used. The message says where and what is allowed."""
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 # ---------------------------------------------------------------- sources and evals
 
 
@@ -48,6 +49,8 @@ class HubLoad(Section):
     revision: str = Field(min_length=1, description="a commit (40 hex digits) or a tag; a branch moves under you")
     config: str | None = None
     split: str = "train"
+    files: tuple[str, ...] = Field(
+        default=(), description="files or globs of the repository, each loaded on its own; all of the configuration unless said")
 
 
 class FileLoad(Section):
@@ -77,6 +80,19 @@ class ProceduralLoad(Section):
 Load = Annotated[HubLoad | FileLoad | ProceduralLoad, Field(discriminator="kind")]
 
 
+Cell = bool | int | float | str | None
+"""A value that a raw column is compared with."""
+
+
+class SourceReview(Section):
+    """What a person decided about a source after looking at its rows (`python -m posttrain sample SOURCE --recipe RECIPE`)."""
+
+    decision: Literal["accept", "reject"]
+    by: str = Field(min_length=1, description="who decided")
+    date: datetime.date
+    note: str = ""
+
+
 class Source(Section):
     """One source of training rows. A source without origin and licence is refused."""
 
@@ -89,6 +105,14 @@ class Source(Section):
     category: Literal[CATEGORIES] = "general"  # type: ignore[valid-type]
     skill: str | None = Field(default=None, description="the skill its rows teach; the category unless said")
     language: str | None = Field(default=None, description="declared language; guessed from the script unless said")
+    where: dict[str, Cell | Annotated[tuple[Cell, ...], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="raw column (`a.b` for b inside of a) → the value, or the values, of the rows that are taken; "
+                    "`*` in a text stands for any characters, `!` before it for all others; the other rows are rejected",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the family: `python -m posttrain sources`")
+    review: SourceReview | None = Field(
+        default=None, description="a person's decision; without one that accepts, a release of its rows is refused")
 
 
 class EvalSet(Section):
@@ -105,16 +129,72 @@ class EvalSet(Section):
 # ---------------------------------------------------------------- data stages
 
 
-class Filter(Section):
-    """Rules of the filter stage, in the order keyword → empty → quality, then exact duplicates."""
+def _action(value: Any) -> Any:
+    return "drop" if value is True else "off" if value is False else value
 
-    keywords: bool = True
-    empty: bool = True
-    too_simple: bool = True
-    special_tokens: bool = True
-    min_words: int = Field(default=1, ge=0, description="words of the last answer")
-    max_words: int = Field(default=8192, gt=0, description="words of the whole conversation")
-    duplicates: bool = True
+
+Action = Annotated[Literal["drop", "report", "off"], BeforeValidator(_action)]
+"""What a filter rule does with a row that it speaks against. `true` is drop, `false` off (which is also how YAML reads off)."""
+
+
+class Select(Section):
+    """Choosing `count` rows of some sources by quality, difficulty and diversity (s1, arXiv 2501.19393, section 2.2)."""
+
+    count: int = Field(gt=0, description="rows that are kept of `sources`, exactly")
+    sources: tuple[str, ...] = Field(default=(), description="the sources that are chosen from; all of them unless said")
+    seed: int = 0
+    quality: bool = Field(default=True, description="leave out rows against which a reporting rule speaks")
+    solved: tuple[str, ...] = Field(
+        default=(), description="JSONL files with `id` and `score` (as `verify` writes them): what a model solves is too easy")
+    difficulty: Literal["answer_length", "trace_length", "none"] = Field(
+        default="answer_length", description="what a harder row has more of; trace: the text in <think> tags")
+    diversity: Literal["category", "skill", "source", "language", "clusters"] = "category"
+    clusters: int = Field(default=50, gt=1, description="groups of prompts, where diversity is by clusters")
+
+
+class RepetitionLimits(Section):
+    """How much of an answer may be repeats. Shares from MassiveText (Rae et al. 2021, arXiv 2112.11446, table A1), of which
+    those of n-grams count characters there and words here.
+    """
+
+    compressed: float = Field(default=0.5, ge=0, le=1, description="only an answer that LZ4 shrinks to this share is judged")
+    lines: float = Field(default=0.30, ge=0, le=1, description="share of lines that stand further up already")
+    bigram: float = Field(default=0.20, ge=0, le=1, description="share of the words that the most frequent two words take")
+    trigram: float = Field(default=0.18, ge=0, le=1)
+    fourgram: float = Field(default=0.16, ge=0, le=1)
+    fewest_words: int = Field(default=30, ge=4, description="n-grams of shorter answers are not judged")
+
+
+class Filter(Section):
+    """Rules of the filter stage, in the order keyword → empty → turns → quality, then exact duplicates, then the selection.
+
+    A rule drops a row, or only reports it: counts it, and shows examples. Rules on which honest people differ report.
+    """
+
+    keywords: Action = "drop"
+    keyword_form: Literal["open_instruct", "korean"] = Field(
+        default="open_instruct", description="korean: also beside Hangul (OpenAI를) and in Korean spelling (챗GPT)")
+    empty: Action = "drop"
+    too_simple: Action = "drop"
+    special_tokens: Action = "drop"
+    encoding: Action = "report"
+    placeholders: Action = "report"
+    min_tokens: int = Field(default=1, ge=0, description="tokens of the last answer")
+    max_tokens: int | None = Field(default=16_384, gt=0, description="tokens of the whole conversation")
+    tokenizer: str | None = Field(
+        default=None, description="a tokenizer.json (or .json.gz), relative to the data root; unset, four bytes are a token")
+    one_word_answers: Action = "report"
+    repetition: Action = "report"
+    repetition_limits: RepetitionLimits = RepetitionLimits()
+    language: Action = "report"
+    model_phrases: Action = "report"
+    refusals: Action = "report"
+    truncated: Action = "report"
+    prompt_differs: Action = "report"
+    personal_data: Annotated[Literal["drop", "mask", "report", "off"], BeforeValidator(_action)] = "report"
+    personal_data_kinds: tuple[Literal["email", "phone", "resident_number"], ...] = ("email", "phone", "resident_number")
+    duplicates: Duplicates = Duplicates()
+    select: Select | None = None
 
 
 class Teacher(Section):
@@ -175,16 +255,29 @@ class Review(Section):
     timeout_hours: float = Field(default=24.0, gt=0)
 
 
+Split = Literal["sft", "preference_prompts", "preference", "rlvr"]
+SPLITS: tuple[str, ...] = get_args(Split)
+"""The splits of a mixture, in the order in which they are filled unless `mix.disjoint` says otherwise."""
+
+
+Rows = Annotated[int, Field(ge=0, strict=True)]
+"""A number of rows: `5`, never `5.0`."""
+
+
 class Amount(Section):
     """How much of a source: either `count` rows (an integer) or a `proportion` of it (a float; above 1 upsamples).
 
     `count: 1.0` and `proportion: 1` are both refused: one row or the whole source, who can tell. `proportion: 500` would
-    otherwise repeat every row 500 times.
+    otherwise repeat every row 500 times. `prompts` is for `preference_prompts`: all of the source's, only those that the SFT
+    split took (`reused`), or only those that it did not take (`unused`). Tülu 3 has both (T15).
     """
 
     source: str
     count: int | None = Field(default=None, ge=0, strict=True)
     proportion: float | None = Field(default=None, ge=0, strict=True)
+    at_most: int | None = Field(default=None, ge=0, strict=True, description="cap in rows on what the proportion gives")
+    pool: int | None = Field(default=None, gt=0, strict=True, description="published rows of the source, for `mix --plan`")
+    prompts: Literal["any", "reused", "unused"] = "any"
     cite: str | None = Field(default=None, description="where a published number comes from")
 
     @field_validator("proportion", mode="before")
@@ -198,19 +291,70 @@ class Amount(Section):
     def _one_of_two(self) -> Amount:
         if (self.count is None) == (self.proportion is None):
             raise ValueError("give exactly one of `count` (rows, an integer) and `proportion` (a float such as 1.0)")
+        if self.count is not None and self.at_most is not None:
+            raise ValueError("`at_most` caps a proportion; a count is exact already")
         return self
 
 
+class Temperature(Section):
+    """`total` rows of several sources, source i with n_i rows getting total × n_i^(1/T) / Σ_j n_j^(1/T).
+
+    T = 1 keeps the sources' own shares; a large T gives every source the same. Rows are whole by the largest remainder.
+    """
+
+    sources: tuple[str, ...] = Field(min_length=1)
+    total: int = Field(ge=0, strict=True)
+    temperature: float = Field(gt=0)
+    max_repeats: float | None = Field(default=None, gt=0, description="a source gives at most so many times its rows; "
+                                                                      "what it cannot give goes to the others")
+
+
 class Mix(Section):
-    """Which rows go into the three splits. `quotas` caps the rows of a category in the SFT split."""
+    """Which rows go into the splits, under which licences.
+
+    A quota caps the rows of a category or language in each of `quota_splits`. `disjoint`: no prompt stands in two of these
+    splits; the one named first keeps it. The licence gate looks at every row: what is not allowed here is left out.
+    """
 
     sft: tuple[Amount, ...] = ()
     preference_prompts: tuple[Amount, ...] = Field(default=(), description="prompts to be answered on-policy")
     preference: tuple[Amount, ...] = Field(default=(), description="ready-made pairs")
     rlvr: tuple[Amount, ...] = ()
-    quotas: dict[Literal[CATEGORIES], int] = Field(default_factory=dict)  # type: ignore[valid-type]
+    temperature: dict[Split, Temperature] = Field(default_factory=dict)
+    quotas: dict[Literal[CATEGORIES], Rows] = Field(default_factory=dict)  # type: ignore[valid-type]
+    language_quotas: dict[str, Rows] = Field(default_factory=dict)
+    quota_splits: tuple[Split, ...] = ("sft",)
+    disjoint: tuple[Split, ...] = ()
     focus_proportion: float = Field(default=1.0, ge=0, description="in a later round: proportion of the rows made for the gaps")
+    focus_upsampling: float = Field(default=1.0, ge=1, description="in a later round: SFT and RLVR rows of a skill in focus, but "
+                                                                   "those made for the gaps, are taken so many times as often")
     allow_non_commercial: bool = False
+    allow_share_alike: bool = True
+    allow_unstated: bool = Field(default=False, description="rows whose licence is not stated")
+
+    @model_validator(mode="after")
+    def _splits_agree(self) -> Mix:
+        for split, drawn in self.temperature.items():
+            both = {amount.source for amount in getattr(self, split)} & set(drawn.sources)
+            if both or len(set(drawn.sources)) < len(drawn.sources):
+                name = min(both) if both else next(s for s in drawn.sources if drawn.sources.count(s) > 1)
+                raise _wrong(("mix", "temperature", split, "sources"), f"source {name!r} stands twice in the split {split}")
+        if self.disjoint and (len(self.disjoint) < 2 or len(set(self.disjoint)) < len(self.disjoint)):
+            raise _wrong(("mix", "disjoint"), "name at least two splits, each once; the one named first keeps a prompt")
+        return self._reuse_can_be_had()
+
+    def _reuse_can_be_had(self) -> Mix:
+        order = [*self.disjoint, *(split for split in SPLITS if split not in self.disjoint)]
+        chosen = [(split, n, a) for split in SPLITS for n, a in enumerate(getattr(self, split)) if a.prompts != "any"]
+        for into, n, amount in chosen:
+            where = ("mix", into, n, "prompts")
+            if into != "preference_prompts":
+                raise _wrong(where, f"{amount.prompts!r} is for mix.preference_prompts: what was used in SFT or not")
+            if amount.prompts == "reused" and {"sft", into} <= set(self.disjoint):
+                raise _wrong(where, "mix.disjoint names sft and preference_prompts: nothing can be reused")
+            if order.index(into) < order.index("sft"):
+                raise _wrong(where, "mix.disjoint fills preference_prompts before it is known what sft takes")
+        return self
 
 
 # ---------------------------------------------------------------- model stages
@@ -235,6 +379,39 @@ class HubModel(Section):
 
 
 BaseModelChoice = Annotated[TinyModel | HubModel, Field(discriminator="kind")]
+
+
+class OwnTokenizer(Section):
+    """The model's own tokenizer; for a tiny model one that is trained on the mixture."""
+
+    kind: Literal["own"] = "own"
+
+
+class FileTokenizer(Section):
+    """A folder that transformers can load a tokenizer from, or a tokenizer.json. A relative path starts at the data root."""
+
+    kind: Literal["file"]
+    path: str
+
+
+class HubTokenizer(Section):
+    """The tokenizer of a model of the Hugging Face Hub."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str = Field(min_length=1, description="a commit (40 hex digits) or a tag; a branch moves under you")
+
+
+class Tokenize(Section):
+    """How a conversation becomes tokens: by which tokenizer and chat template, and what happens to rows that do not fit.
+
+    The length that a row may have is `sft.max_length`.
+    """
+
+    tokenizer: OwnTokenizer | FileTokenizer | HubTokenizer = Field(default=OwnTokenizer(), discriminator="kind")
+    template: Literal[(*TEMPLATES, OWN)] = "tulu"  # type: ignore[valid-type]
+    truncation: bool = Field(default=True, description="cut a row at the length; else a longer row is dropped")
+    require_label: bool = Field(default=True, description="drop a row in which no token of an answer is left")
 
 
 class Launch(Section):
@@ -331,6 +508,7 @@ class Recipe(Section):
     mix: Mix
     model: BaseModelChoice
     launch: Launch = Launch()
+    tokenize: Tokenize = Tokenize()
     sft: SFT
     preferences: Preferences = Preferences()
     dpo: DPO
@@ -341,24 +519,46 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Recipe:
-        from posttrain.convert import CONVERTERS
+        from posttrain.convert import FAMILIES
 
         _refuse_twice([source.name for source in self.sources], "sources", "source")
         _refuse_twice([item.name for item in self.evals], "evals", "eval")
         for n, source in enumerate(self.sources):
             if source.name in MADE_SOURCES:
                 raise _wrong(("sources", n, "name"), f"{source.name!r} is the name of rows that the pipeline makes itself")
-            if source.family not in CONVERTERS:
-                message = f"{source.family!r} is no source family; {_allowed(source.family, CONVERTERS)}"
+            if source.family not in FAMILIES:
+                message = f"{source.family!r} is no source family; {_allowed(source.family, FAMILIES)}"
                 raise _wrong(("sources", n, "family"), message)
-        known = {*(source.name for source in self.sources), *MADE_SOURCES}
-        for split in ("sft", "preference_prompts", "preference", "rlvr"):
+            _check_options(source, FAMILIES[source.family].options, ("sources", n, "options"))
+        named = [source.name for source in self.sources]
+        duplicates, select = self.filter.duplicates, self.filter.select
+        lists = {("duplicates", "priority"): duplicates.priority,
+                 ("duplicates", "near", "leave_out"): duplicates.near.leave_out if duplicates.near else (),
+                 ("select", "sources"): select.sources if select else ()}
+        for place, mentioned in lists.items():
+            for n, name in enumerate(mentioned):
+                if name not in named:
+                    message = f"source {name!r} is not defined; {_allowed(name, named)}"
+                    raise _wrong(("filter", *place, n), message)
+        known = {*named, *MADE_SOURCES}
+        rejected = {s.name: s.review for s in self.sources if s.review and s.review.decision == "reject"}
+        for split in SPLITS:
             amounts = getattr(self.mix, split)
-            _refuse_twice([amount.source for amount in amounts], ("mix", split), "source")
-            for n, amount in enumerate(amounts):
-                if amount.source not in known:
-                    message = f"source {amount.source!r} is not defined; {_allowed(amount.source, known)}"
-                    raise _wrong(("mix", split, n, "source"), message)
+            _refuse_twice(amount_names(amounts), ("mix", split), "source")
+            paths: list[tuple[str | int, ...]] = [("mix", split, n, "source") for n in range(len(amounts))]
+            names = [amount.source for amount in amounts]
+            if split in self.mix.temperature:
+                names += self.mix.temperature[split].sources
+                paths += [("mix", "temperature", split, "sources")] * (len(names) - len(paths))
+            for path, name in zip(paths, names, strict=True):
+                if name not in known:
+                    raise _wrong(path, f"source {name!r} is not defined; {_allowed(name, known)}")
+                if name in rejected:
+                    who = f"{rejected[name].by}, {rejected[name].date}"
+                    raise _wrong(path, f"source {name!r} was rejected in review ({who}): take it out of the mixture")
+        if self.tokenize.template == OWN and self.model.kind == "tiny" and self.tokenize.tokenizer.kind == "own":
+            message = f"a tokenizer that is trained on the mixture has no template; {_allowed('', TEMPLATES)}"
+            raise _wrong(("tokenize", "template"), message)
         tasks = {path.parent.name for path in EVAL_FOLDER.glob("*/task.yaml")}
         for n, item in enumerate(self.evals):
             if item.task and item.task not in tasks:
@@ -381,6 +581,24 @@ MADE_SOURCES = ("improved", "synthesized", "gap")
 def _wrong(path: tuple[str | int, ...], message: str) -> PydanticCustomError:
     """An error of the whole recipe that names the key which is wrong."""
     return PydanticCustomError("recipe", "{message}", {"message": message, "path": path})
+
+
+def _check_options(source: Source, model: type[Section] | None, path: tuple[str | int, ...]) -> None:
+    """Refuse options that the source's family does not have, or of another type."""
+    for key in source.options:
+        if model is None or key not in model.model_fields:
+            raise _wrong((*path, key), f"unknown key; {_allowed(key, model.model_fields if model else ())}")
+    try:
+        if model:
+            model.model_validate(source.options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _wrong((*path, *first["loc"]), first["msg"].removeprefix("Value error, ")) from error
+
+
+def amount_names(amounts: Sequence[Amount]) -> list[str]:
+    """What an amount is one of: its source; `reused` and `unused` prompts of one source are two."""
+    return [a.source if a.prompts == "any" else f"{a.source}, {a.prompts} prompts" for a in amounts]
 
 
 def _refuse_twice(names: list[str], path: str | tuple[str, ...], what: str) -> None:
@@ -409,6 +627,97 @@ def load_recipe(name_or_path: str, overrides: dict[str, Any] | None = None) -> R
         path = RECIPE_FOLDER / f"{name_or_path}.yaml"
     if not path.is_file():
         raise RecipeError(f"no recipe {name_or_path!r}; {_allowed(name_or_path, recipe_names())}, or the path of a .yaml file")
+    layers, merged = _read_layers(path)
+    return _checked(_merge(merged, overrides or {}), layers, replaced=set(overrides or {}))
+
+
+def check_recipe(value: dict[str, Any], where: str, text: str = "") -> Recipe:
+    """Validate a recipe that is already a mapping. Raises RecipeError naming every wrong key at once."""
+    return _checked(value, [_Layer(where, text, value)])
+
+
+def _checked(value: dict[str, Any], layers: list[_Layer], replaced: Collection[str] = ()) -> Recipe:
+    """`replaced`: lists that the overrides gave whole, so that none of their items stands in a file."""
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as error:
+        found = error.errors()
+        inner = {item["loc"][: len(item["loc"]) - n] for item in found for n in range(1, len(item["loc"]))}
+        # A list with a wrong item counts as too short as well, which is not what is wrong with it.
+        lines = [_complaint(item, layers, value, replaced) for item in found
+                 if not (item["type"] == "too_short" and item["loc"] in inner)]
+        raise RecipeError("\n".join(lines)) from error
+
+
+# ---------------------------------------------------------------- one recipe on top of another
+
+
+class Extends(Section):
+    """A recipe that is another one with changes. Sections are merged key by key, other lists are given whole; a source or
+    an eval stands for the one of its name, or comes after the others."""
+
+    recipe: str = Field(description="a name, or the path of a .yaml file beside this one")
+    without_sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One file of a recipe: the text says in which line a wrong key stands."""
+
+    where: str
+    text: str
+    value: dict[str, Any]
+
+
+_BY_NAME = ("sources", "evals")
+
+
+def _read_layers(path: Path, above: tuple[Path, ...] = ()) -> tuple[list[_Layer], dict[str, Any]]:
+    """The files that a recipe is made of, the one that all others extend first, and what they say together."""
+    layer = _read_file(path)
+    if "extends" not in layer.value:
+        return [layer], layer.value
+    try:
+        extends = Extends.model_validate(layer.value["extends"])
+    except ValidationError as error:
+        lines = [_complaint(item | {"loc": ("extends", *item["loc"])}, [layer], layer.value) for item in error.errors()]
+        raise RecipeError("\n".join(lines)) from error
+    line = f"{path}:{_find(layer.text, ['extends', 'recipe'])[1]}: extends.recipe: "
+    by_path = extends.recipe.endswith((".yaml", ".yml"))
+    base = path.parent / extends.recipe if by_path else RECIPE_FOLDER / f"{extends.recipe}.yaml"
+    if not base.is_file():
+        raise RecipeError(f"{line}no recipe {extends.recipe!r}; {_allowed(extends.recipe, recipe_names())}, or a .yaml file")
+    if base.resolve() in {p.resolve() for p in (*above, path)}:
+        raise RecipeError(f"{line}{extends.recipe!r} extends this recipe itself")
+    layers, merged = _read_layers(base, (*above, path))
+    names = [_name(source) for source in merged.get("sources") or ()]
+    for n, name in enumerate(extends.without_sources):
+        if name not in names:
+            where = f"{path}:{_find(layer.text, ['extends', 'without_sources', n])[1]}: extends.without_sources.{n}"
+            raise RecipeError(f"{where}: {extends.recipe} has no source {name!r}; {_allowed(name, filter(None, names))}")
+    own = {key: value for key, value in layer.value.items() if key != "extends"}
+    for key in _BY_NAME:
+        kept = [item for item in merged.get(key) or () if not (key == "sources" and _name(item) in extends.without_sources)]
+        if isinstance(own.get(key), list):
+            own[key] = _named_over(kept, own[key])
+        elif key in merged and key not in own:
+            own[key] = kept
+    return [*layers, layer], _merge(merged, own)
+
+
+def _named_over(base: list[Any], changes: list[Any]) -> list[Any]:
+    """The items of `base`, each replaced by the change of its name; then the changes that are new."""
+    changed = {name: item for item in changes if (name := _name(item))}
+    known = {name for item in base if (name := _name(item))}
+    return [changed.get(_name(item) or "", item) for item in base] + [item for item in changes if _name(item) not in known]
+
+
+def _name(item: Any) -> str | None:
+    name = item.get("name") if isinstance(item, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _read_file(path: Path) -> _Layer:
     text = path.read_text(encoding="utf-8")
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
@@ -418,19 +727,7 @@ def load_recipe(name_or_path: str, overrides: dict[str, Any] | None = None) -> R
         raise RecipeError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(value, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys, not {type(value).__name__}")
-    return check_recipe(_merge(value, overrides or {}), str(path), text)
-
-
-def check_recipe(value: dict[str, Any], where: str, text: str = "") -> Recipe:
-    """Validate a recipe that is already a mapping. Raises RecipeError naming every wrong key at once."""
-    try:
-        return Recipe.model_validate(value)
-    except ValidationError as error:
-        found = error.errors()
-        inner = {item["loc"][: len(item["loc"]) - n] for item in found for n in range(1, len(item["loc"]))}
-        # A list with a wrong item counts as too short as well, which is not what is wrong with it.
-        lines = [_complaint(item, where, text) for item in found if not (item["type"] == "too_short" and item["loc"] in inner)]
-        raise RecipeError("\n".join(lines)) from error
+    return _Layer(str(path), text, value)
 
 
 def data_root() -> Path:
@@ -461,23 +758,39 @@ def _merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in overrides.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        # Of another kind, a section is another section: a file's path has no place beside a Hub id.
+        same_kind = both and value.get("kind", merged[key].get("kind")) == merged[key].get("kind")
+        merged[key] = _merge(merged[key], value) if same_kind else value
     return merged
 
 
-def _complaint(item: Any, where: str, text: str) -> str:
+def _complaint(item: Any, layers: list[_Layer], merged: dict[str, Any], replaced: Collection[str] = ()) -> str:
     location = item.get("ctx", {}).get("path") or item["loc"]
     # pydantic puts the tag of a chosen kind into the path; the file has no such key.
-    path = [part for n, part in enumerate(location) if not (n and location[n - 1] in ("load", "model") and part in _KINDS)]
+    path = [part for n, part in enumerate(location) if not (n and location[n - 1] in _KINDED and part in _KINDS)]
     keys = ".".join(str(part) for part in path)
-    line = _line_of(text, path)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = f"unknown key; {_allowed(str(path[-1]), _fields_at(list(location[:-1])))}"
-    return f"{where}{f':{line}' if line else ''}: {keys + ': ' if keys else ''}{message}"
+    return f"{_place(path, layers, merged, replaced)}: {keys + ': ' if keys else ''}{message}"
 
 
-_KINDS = ("hub", "file", "procedural", "tiny")
+def _place(path: list[Any], layers: list[_Layer], merged: dict[str, Any], replaced: Collection[str]) -> str:
+    """FILE:LINE of the file in which most of the key path stands; of two alike, the one that extends the other."""
+    best, place = -1, layers[-1].where
+    for layer in layers:
+        own = path
+        if len(layers) > 1 and len(path) > 1 and path[0] in _BY_NAME and path[0] not in replaced:
+            item = merged[path[0]][path[1]]
+            at = next((n for n, mine in enumerate(layer.value.get(path[0]) or ()) if mine is item), None)
+            own = [path[0], at, *path[2:]] if at is not None else path[:1]
+        depth, line = _find(layer.text, own)
+        if depth >= best:
+            best, place = depth, f"{layer.where}:{line}" if line else layer.where
+    return place
+
+
+_KINDED, _KINDS = ("load", "model", "tokenizer"), ("hub", "file", "procedural", "tiny", "own")
 
 
 def _fields_at(location: list[Any]) -> list[str]:
@@ -486,11 +799,13 @@ def _fields_at(location: list[Any]) -> list[str]:
     for n, part in enumerate(location):
         if isinstance(part, int):
             continue
-        if n and location[n - 1] in ("load", "model"):
+        if n and location[n - 1] in _KINDED:
             models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
             continue
+        # A part that is no field is a key of the user's in a mapping: `mix.temperature.sft`.
         models = [leaf for model in models if part in model.model_fields
-                  for leaf in _leaves(model.model_fields[part].annotation) if hasattr(leaf, "model_fields")]
+                  for leaf in _leaves(model.model_fields[part].annotation) if hasattr(leaf, "model_fields")] or [
+                      model for model in models if part not in model.model_fields]
     return sorted({name for model in models for name in model.model_fields})
 
 
@@ -499,11 +814,11 @@ def _leaves(annotation: Any) -> list[Any]:
     return [leaf for a in arguments for leaf in _leaves(a)] if arguments else [annotation]
 
 
-def _line_of(text: str, path: list[Any]) -> int | None:
-    """The 1-based line of the deepest key of `path` that stands in the YAML text."""
+def _find(text: str, path: list[Any]) -> tuple[int, int | None]:
+    """How many parts of the key path stand in the YAML text, and the 1-based line of the last one that does."""
     if not text:
-        return None
-    node, line = yaml.compose(text, Loader=yaml.SafeLoader), None
+        return 0, None
+    node, depth, line = yaml.compose(text, Loader=yaml.SafeLoader), 0, None
     for part in path:
         if isinstance(node, yaml.MappingNode):
             pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
@@ -515,7 +830,8 @@ def _line_of(text: str, path: list[Any]) -> int | None:
             line = node.start_mark.line + 1
         else:
             break
-    return line
+        depth += 1
+    return depth, line
 
 
 def _allowed(wrong: str, allowed: Any) -> str:

@@ -21,9 +21,10 @@ from typing import Any
 import yaml
 
 from posttrain.cards import CardFacts, dataset_card, licence_page, model_card
-from posttrain.licences import licence_lines
+from posttrain.licences import licence_lines, refused_licences
 from posttrain.recipe import TRAINED
 from posttrain.run import Run
+from posttrain.source_review import source_rows, undecided_sources
 from posttrain.storage import (
     ArtifactWriter,
     Manifest,
@@ -43,7 +44,8 @@ class ReleaseRefused(RuntimeError):
 
 
 def build_release(run: Run) -> StageResult:
-    """Build the release folder of a run whose gate passed. Raises ReleaseRefused with the gaps otherwise."""
+    """Build the release folder of a run whose gate passed and whose rows may be passed on. Raises ReleaseRefused otherwise, with
+    the gaps or with the licences that the recipe does not allow."""
     gate = run.manifest("gate")
     if not gate.facts.get("passed"):
         gaps = ", ".join(f"{skill} is {100 * gap:.1f} % short" for skill, gap in gate.facts.get("gaps", {}).items())
@@ -51,6 +53,13 @@ def build_release(run: Run) -> StageResult:
     checkpoint = run.manifest(gate.facts["checkpoint"])
     mix = run.manifest("mix")
     pairs = run.manifest("preferences") if run.has("preferences") else None
+    refused = refused_licences(run, [mix, *([pairs] if pairs else [])])
+    if refused:
+        raise ReleaseRefused(f"run {run.run_id} is not released: its licences do not allow it:\n" + "\n".join(refused))
+    undecided = undecided_sources(run.recipe, source_rows([mix, *([pairs] if pairs else [])]))
+    if undecided:
+        raise ReleaseRefused(f"run {run.run_id} is not released: sources without a review that accepts them:\n"
+                             + "\n".join(undecided))
     stages = _stage_manifests(run)
     settings = run.recipe.release.model_dump(mode="json") | {"recipe": run.recipe.name, "run_id": run.run_id}
     inputs = [gate, run.manifest("evaluate"), checkpoint, mix, *([pairs] if pairs else [])]

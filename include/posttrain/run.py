@@ -2,6 +2,7 @@
 
     <workspace>/runs/<run id>/run.json              recipe, round, focus: written once, when the run starts
                               stages/<stage>.json   the artifact of a stage (of one source: <stage>.<source>.json)
+                              books.json            pool → converted → … → mixed, by source and reason
                               gate.json             verdict and gaps
                               report.html
 
@@ -98,7 +99,8 @@ class Run:
             return []
         records = [read_json(fs.unstrip_protocol(name)) for name in fs.ls(folder, detail=False) if name.endswith(".json")]
         order: dict[str, float] = {name: n for n, name in enumerate(STAGES)}
-        order["base"] = order["sft"] - 0.5  # the model before SFT has a record of its own and no stage
+        # The model before SFT and the tokenised mixture have records of their own and no stage.
+        order |= {"base": order["sft"] - 0.5, "tokenize": order["sft"] - 0.25}
         return sorted(records, key=lambda r: (order.get(r["stage"], len(order)), r["part"]))
 
     def manifest(self, name: str, part: str = "") -> Manifest:

@@ -35,6 +35,9 @@ class Provenance:
 
     `raw_file` and `raw_row` (0-based) name the row of the collected file. A rewritten or new row has
     `parent_id`, the example it was made from, and `request_id`, the journal key of the teacher's answer.
+    `published_source` is what the publisher's own `source` (or `dataset`) column says; `source` is the recipe's name.
+    `tags` are labels that the publisher gave the row beyond its category, in the publisher's words: a MATH level
+    (`Level 5`), the topics of a red-team attack.
     """
 
     id: str
@@ -49,6 +52,8 @@ class Provenance:
     raw_file: str | None = None
     raw_row: int | None = None
     request_id: str | None = None
+    published_source: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,8 @@ _PROVENANCE = [
     ("raw_file", pa.string()),
     ("raw_row", pa.int64()),
     ("request_id", pa.string()),
+    ("published_source", pa.string()),
+    ("tags", pa.list_(pa.string())),
 ]
 SCHEMAS: dict[str, pa.Schema] = {
     "sft": pa.schema([*_PROVENANCE, ("messages", MESSAGES)]),
@@ -126,8 +133,11 @@ REJECTED_SCHEMA = pa.schema(
 
 REASONS: dict[str, str] = {
     # collect
-    "invalid_json": "the line or file is not JSON",
+    "invalid_json": "the line or file is not JSON, or is nested deeper than 200 levels",
     "undecodable_text": "the bytes are not UTF-8",
+    "empty_file": "the file holds no row at all; the row stands for the file",
+    "damaged_file": "the file is cut off or damaged; the row stands for all that could not be read of it",
+    "broken_quoting": "a quote in a csv or tsv file is never closed, or text follows where it is",
     # convert
     "missing_field": "a field that the source family needs is absent or null",
     "wrong_type": "a field holds another type than the source family documents",
@@ -143,15 +153,38 @@ REASONS: dict[str, str] = {
     "no_final_answer": "no ground truth can be read from the solution",
     "unknown_verifier": "the row names a verifier that does not exist",
     "template_placeholder": "the text holds an unfilled placeholder such as {{name}}",
+    "not_selected": "the recipe's `where` or the family's sample does not take the row",
+    "harmful_answer": "the publisher labels the answer as harmful: it is there to train classifiers",
     "test_split_row": "the row belongs to a test split, which must never be trained on",
+    "eval_prompt": "the row's own source column says that its prompt comes from an eval set",
+    "too_few_answers": "fewer than two answers to the prompt that can be compared",
+    "margin_too_small": "the better answer is not rated as far above the other as the source's options ask",
+    "rated_too_low": "the better answer is rated below what the source's options ask",
+    "rating_contradicts_order": "the rejected answer is rated above the chosen one",
+    "rating_undecided": "the rating lies between what counts as a good and as a bad example",
+    "not_human_answer": "an answer of a set of people's answers was deleted or is a bot's",
     # filter
     "names_another_assistant": "an assistant turn matches the provenance keywords of open-instruct",
     "empty_message": "a turn is empty after stripping",
     "too_simple": "bare arithmetic of small integers or a one-word exchange",
     "special_token": "a turn contains a special token of a chat template",
-    "too_short": "fewer words than the recipe allows",
-    "too_long": "more words than the recipe allows",
-    "duplicate_conversation": "the normalised conversation was already kept, in this or an earlier source",
+    "broken_encoding": "a turn holds replacement or control characters, or text that was decoded with the wrong code page",
+    "too_short": "fewer tokens in the last answer than the recipe allows",
+    "too_long": "more tokens than the recipe allows",
+    "one_word_answer": "the last answer is a single word",
+    "repeats_itself": "an answer repeats its lines or a few words more than the published limits allow",
+    "wrong_language": "none of the languages that the text is in is the declared one",
+    "speaks_as_a_model": "an answer says that it is a language model's",
+    "refuses": "the answer refuses, and the row is not of the safety category",
+    "truncated_answer": "the last answer was cut off",
+    "prompt_differs": "the prompt of a pair is not its first user turn",
+    "personal_data": "an e-mail address, a telephone number or a resident-registration number stands in the row",
+    "duplicate_conversation": "the same normalised conversation comes first in this source or in one of higher priority",
+    "duplicate_prompt": "the same normalised prompt comes first in this source or in one of higher priority",
+    "near_duplicate": "a kept row shares at least as many of its word shingles (exact Jaccard) as the recipe allows",
+    "reported_by_a_rule": "the selection takes no row against which a reporting rule speaks",
+    "solved_by_a_model": "the selection takes no row that the model in question solves",
+    "not_chosen": "the selection by difficulty and diversity took other rows",
     # improve, synthesize
     "answer_not_verified": "the verifier does not accept the worked answer",
     "teacher_gave_up": "the teacher's answer did not fit the requested form after all retries",
@@ -165,10 +198,14 @@ REASONS: dict[str, str] = {
     # mix
     "license_not_allowed": "the recipe does not allow the row's licence",
     "not_sampled": "the mixture takes fewer rows of this source than there are",
-    "over_quota": "the category or skill quota was already filled",
+    "over_quota": "the quota of the row's category or language was already filled",
+    "prompt_in_other_split": "another split of the mixture has the row's prompt, and the recipe keeps the two apart",
+    # tokenize
+    "no_label_after_truncation": "after the cut at the greatest length no token of an answer is left",
+    "too_many_tokens": "more tokens than the greatest length, and the recipe does not truncate",
+    "template_cannot_hold": "the chat template has no place for the turns, e.g. Alpaca's for a system prompt",
     # preferences
     "all_answers_tied": "every answer to the prompt was rated the same",
-    "too_few_answers": "fewer than two different answers to the prompt",
     "judge_contradicts_verifier": "the judge prefers an answer that the verifier refuses over one that it accepts",
 }
 """The closed list of reasons for which a row can be dropped, in stage order. Every one is documented and counted."""
@@ -182,6 +219,9 @@ class UnreadableRow(ValueError):
         if reason not in REASONS:
             raise KeyError(f"{reason!r} is not in schema.REASONS; add it there with one sentence")
         self.reason, self.field, self.detail = reason, field, detail
+
+    def __reduce__(self) -> tuple[type[UnreadableRow], tuple[str, str, str]]:
+        return UnreadableRow, (self.reason, self.field, self.detail)  # it travels between processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +238,11 @@ class Rejected:
     row: Any = None
 
 
+_KINDS: dict[type, Kind] = {SFTExample: "sft", PreferencePair: "preference", RLVRExample: "rlvr"}
+
+
 def kind_of(example: Example) -> Kind:
-    return next(kind for kind, cls in EXAMPLE_TYPES.items() if type(example) is cls)  # type: ignore[return-value]
+    return _KINDS[type(example)]
 
 
 def to_row(example: Example) -> dict[str, Any]:
@@ -208,6 +251,7 @@ def to_row(example: Example) -> dict[str, Any]:
     for name in ("messages", "chosen", "rejected"):
         if name in row:
             row[name] = [{"role": m.role, "content": m.content} for m in row[name]]
+    row["tags"] = list(row["tags"])
     return row
 
 
@@ -217,6 +261,7 @@ def from_row(kind: str, row: dict[str, Any]) -> Example:
     for name in ("messages", "chosen", "rejected"):
         if name in values:
             values[name] = tuple(Message(m["role"], m["content"]) for m in values[name] or ())
+    values["tags"] = tuple(values.get("tags") or ())
     return EXAMPLE_TYPES[kind](**values)
 
 
@@ -260,9 +305,14 @@ def check_turns(messages: tuple[Message, ...], *, answered: bool = True) -> None
 
 
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
+_KOREAN = re.compile(r"[\u1100-\u11ff\uac00-\ud7a3]")  # NFC makes syllables of the jamo of the first range
 
 
 def guess_language(text: str) -> str:
     """`ko` where at least a tenth of the letters is Hangul, else `en`: a fallback for sources that declare none."""
-    letters = [c for c in unicodedata.normalize("NFC", text) if c.isalpha()]
-    return "ko" if letters and len(_HANGUL.findall("".join(letters))) >= 0.1 * len(letters) else "en"
+    if not _KOREAN.search(text):  # most texts; counting the letters takes eight times as long
+        return "en"
+    text = unicodedata.normalize("NFC", text)
+    hangul = len(_HANGUL.findall(text))
+    # A tenth of all characters is a tenth of the letters as well: most Korean texts need no count of letters.
+    return "ko" if hangul and (hangul >= 0.1 * len(text) or hangul >= 0.1 * sum(map(str.isalpha, text))) else "en"

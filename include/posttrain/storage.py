@@ -30,10 +30,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from posttrain.schema import REJECTED_SCHEMA, SCHEMAS, Example, Rejected, from_row, kind_of, to_row
+from posttrain.columns import ExampleColumns, examples_of
+from posttrain.schema import REASONS, REJECTED_SCHEMA, SCHEMAS, Example, Rejected, kind_of, to_row
 
 ROWS_PER_PART = 50_000
 """A part file is the unit of parallel work: small enough for one worker's memory, large enough to compress."""
+ROWS_PER_BATCH = 4096
+CHARACTERS_PER_PART = 200_000_000
+"""Long documents fill a part sooner: an Arrow column of text holds at most 2 GiB."""
 
 
 class StorageError(RuntimeError):
@@ -54,8 +58,11 @@ def join(base: str, *parts: str) -> str:
 
 
 def file_system(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The fsspec file system of a path or URL, and the path as that file system wants it."""
-    return fsspec.core.url_to_fs(path)
+    """The fsspec file system of a path or URL, and the path as that file system wants it.
+
+    Listings are not kept: another process writes to the same workspace, and a store's client would go by what it saw before.
+    """
+    return fsspec.core.url_to_fs(path, use_listings_cache=False)
 
 
 def exists(path: str) -> bool:
@@ -191,8 +198,8 @@ def read_rows(manifest: Manifest, split: str | None = None) -> Iterator[dict[str
 def read_examples(manifest: Manifest, split: str | None = None) -> Iterator[Example]:
     for entry in manifest.files:
         if entry.split in SCHEMAS and (split is None or entry.split == split):
-            for row in read_parquet(manifest.file(entry.name)):
-                yield from_row(entry.split, row)
+            for batch in read_batches(manifest.file(entry.name)):
+                yield from examples_of(entry.split, batch)
 
 
 def read_rejected(manifest: Manifest) -> Iterator[dict[str, Any]]:
@@ -212,10 +219,21 @@ def open_parquet(path: str) -> Iterator[Any]:
         yield f
 
 
-def read_parquet(path: str) -> Iterator[dict[str, Any]]:
+def read_batches(path: str) -> Iterator[pa.RecordBatch]:
+    """A Parquet file in record batches of some thousand rows."""
     with open_parquet(path) as f:
-        for batch in pq.ParquetFile(f).iter_batches(batch_size=4096):
-            yield from batch.to_pylist()
+        yield from pq.ParquetFile(f).iter_batches(batch_size=ROWS_PER_BATCH)
+
+
+def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
+    """A whole Parquet file, or some of its columns."""
+    with open_parquet(path) as f:
+        return pq.read_table(f, columns=columns)
+
+
+def read_parquet(path: str) -> Iterator[dict[str, Any]]:
+    for batch in read_batches(path):
+        yield from batch.to_pylist()
 
 
 # ---------------------------------------------------------------- writing
@@ -229,16 +247,19 @@ class ArtifactWriter:
     """
 
     def __init__(self, path: str, *, stage: str, key: str = "", settings: dict[str, Any] | None = None,
-                 code: str = "", parents: list[dict[str, str]] | None = None) -> None:
+                 code: str = "", parents: list[dict[str, str]] | None = None, shards: str = "") -> None:
         self.path, self.stage, self.key, self.code = path, stage, key, code
+        self.shards = shards or join(path.rstrip("/").rsplit("/", 1)[0], "shards")
+        """Where the artifacts of the stage's shards lie (see shards.py)."""
         self.settings, self.parents = settings or {}, parents or []
         self.facts: dict[str, Any] = {}
         self._started = time.monotonic()
         self._buffers: dict[str, list[dict[str, Any]]] = {}
+        self._characters: Counter[str] = Counter()
+        self._examples: dict[str, ExampleColumns] = {}
         self._schemas: dict[str, pa.Schema] = {"rejected": REJECTED_SCHEMA}
         self._files: list[FileEntry] = []
         self._part: Counter[str] = Counter()
-        self._written: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._sources: dict[str, Counter[str]] = {}
         fs, name = file_system(path)
@@ -259,26 +280,38 @@ class ArtifactWriter:
         self._source(source)["kept"] += rows
 
     def _source(self, source: str) -> Counter[str]:
-        return self._sources.setdefault(source, Counter(read=0, kept=0, rejected=0))
+        count = self._sources.get(source)
+        if count is None:
+            count = self._sources[source] = Counter(read=0, kept=0, rejected=0)
+        return count
 
     # -- rows
 
     def keep(self, example: Example) -> None:
         """Write an example and count it as one kept row of its source."""
         self.kept(example.source)
-        self.write(kind_of(example), to_row(example), SCHEMAS[kind_of(example)])
+        self.add(kind_of(example), example)
+
+    def add(self, split: str, example: Example) -> None:
+        """Write an example to a split without counting a kept input row."""
+        columns = self._examples.setdefault(split, ExampleColumns(kind_of(example)))
+        columns.append(example)
+        if len(columns) >= ROWS_PER_PART or columns.characters >= CHARACTERS_PER_PART:
+            self._flush_examples(split)
 
     def write(self, split: str, row: dict[str, Any], schema: pa.Schema) -> None:
-        """Write a row to a split without counting a kept input row."""
+        """Write a row of any schema to a split without counting a kept input row; a split takes rows or examples."""
         self._schemas.setdefault(split, schema)
-        self._written[split] += 1
         self._append(split, row)
 
     def reject(self, rejected: Rejected) -> None:
         self._source(rejected.source)["rejected"] += 1
         self._reasons[rejected.reason] += 1
         body = rejected.row if isinstance(rejected.row, str) else json.dumps(rejected.row, ensure_ascii=False, default=str)
-        self._append("rejected", {**asdict(rejected), "detail": _printable(rejected.detail), "row": _printable(body)})
+        self._append("rejected", {  # not asdict, which would walk through the row, as deep as it is
+            "id": rejected.id, "source": rejected.source, "raw_file": rejected.raw_file, "raw_row": rejected.raw_row,
+            "reason": rejected.reason, "field": rejected.field, "detail": _printable(rejected.detail), "row": _printable(body),
+        })
 
     def reject_example(self, example: Example, reason: str, detail: str = "", field: str | None = None) -> None:
         self.reject(Rejected(reason=reason, source=example.source, id=example.id, raw_file=example.raw_file,
@@ -287,25 +320,57 @@ class ArtifactWriter:
     def _append(self, split: str, row: dict[str, Any]) -> None:
         buffer = self._buffers.setdefault(split, [])
         buffer.append(row)
-        if len(buffer) >= ROWS_PER_PART:
+        self._characters[split] += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(buffer) >= ROWS_PER_PART or self._characters[split] >= CHARACTERS_PER_PART:
             self._flush(split)
 
     def _flush(self, split: str) -> None:
         rows = self._buffers.pop(split, [])
+        self._characters.pop(split, None)
         if not rows:
             return
+        self.write_table(self.part_name(split), pa.Table.from_pylist(rows, schema=self._schemas[split]),
+                         split if split != "rejected" else "")
+
+    def _flush_examples(self, split: str) -> None:
+        self.write_table(self.part_name(split), self._examples.pop(split).table(), split)
+
+    # -- rows in ready tables: the stage takes names in order, writes them with `write_table` from any thread, and counts
+
+    def part_name(self, split: str) -> str:
+        """The name of the split's next part file; `rejected` is the split of dropped rows."""
         number = self._part[split]
         self._part[split] += 1
-        name = f"rejected-{number:05d}.parquet" if split == "rejected" else f"part-{split}-{number:05d}.parquet"
-        self.write_table(name, pa.Table.from_pylist(rows, schema=self._schemas[split]), split if split != "rejected" else "")
+        return f"rejected-{number:05d}.parquet" if split == "rejected" else f"part-{split}-{number:05d}.parquet"
+
+    def rejected(self, source: str, reason: str, rows: int) -> None:
+        """Count dropped rows that stand in tables of REJECTED_SCHEMA."""
+        if reason not in REASONS:
+            raise KeyError(f"{reason!r} is not in schema.REASONS; add it there with one sentence")
+        self._source(source)["rejected"] += rows
+        self._reasons[reason] += rows
 
     # -- files
 
     def write_table(self, name: str, table: pa.Table, split: str = "") -> None:
-        """Write a Parquet file (zstd) into the artifact."""
+        """Write a Parquet file (zstd) into the artifact; its rows count as written to `split` if it belongs to one."""
         with write_atomic(join(self.path, name)) as f:
             pq.write_table(table, f, compression="zstd")
         self._register(name, split, table.num_rows)
+
+    def adopt(self, manifest: Manifest, entry: FileEntry) -> None:
+        """Take over a part or rejected file of a shard's artifact as it is: a second name for it where the file system can."""
+        split = entry.split or "rejected"
+        name = self.part_name(split)
+        (fs, target), (_, source) = file_system(join(self.path, name)), file_system(manifest.file(entry.name))
+        if isinstance(fs, LocalFileSystem):
+            try:
+                os.link(source, target)
+            except OSError:  # another disk, or one without links
+                fs.cp_file(source, target)
+        else:
+            fs.cp_file(source, target)
+        self._files.append(FileEntry(name, entry.split, entry.rows, entry.bytes, entry.sha256))
 
     def write_bytes(self, name: str, data: bytes) -> None:
         with write_atomic(join(self.path, name)) as f:
@@ -341,11 +406,16 @@ class ArtifactWriter:
                 )
         for split in list(self._buffers):
             self._flush(split)
+        for split in list(self._examples):
+            self._flush_examples(split)
         self._files.sort(key=lambda entry: entry.name)
         self._check_files()
         total = Counter(read=0, kept=0, rejected=0)
         for count in self._sources.values():
             total.update(count)
+        written: Counter[str] = Counter()
+        for entry in self._files:
+            written.update({entry.split: entry.rows} if entry.split else {})
         manifest = Manifest(
             stage=self.stage,
             key=self.key,
@@ -356,7 +426,7 @@ class ArtifactWriter:
             parents=self.parents,
             files=self._files,
             rows=dict(total),
-            written=dict(sorted(self._written.items())),
+            written=dict(sorted(written.items())),
             by_source={name: dict(count) for name, count in sorted(self._sources.items())},
             reasons=dict(sorted(self._reasons.items())),
             facts=self.facts,
@@ -380,7 +450,7 @@ class ArtifactWriter:
 
 def _printable(text: str) -> str:
     """The text with lone surrogates escaped: broken input is kept, and Parquet holds UTF-8 only."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 # ---------------------------------------------------------------- doing a stage once
@@ -425,7 +495,7 @@ def do_once(
         return StageResult(manifest, True, f"unchanged: same settings, code and inputs as {stage}/{key}")
     writer = ArtifactWriter(
         path, stage=stage, key=key, settings=settings, code=code,
-        parents=[{"stage": m.stage, "path": m.path, "content": m.content} for m in inputs],
+        parents=[{"stage": m.stage, "path": m.path, "content": m.content} for m in inputs], shards=join(workspace, "shards"),
     )
     work(writer)
     return StageResult(writer.finish(), False, f"done: no artifact {stage}/{key} yet")

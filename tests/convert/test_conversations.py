@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from posttrain.convert import CONVERTERS, convert_source
-from posttrain.convert.html_text import html_to_text, looks_like_html
-from posttrain.convert.oasst import best_path, join_messages
+from posttrain.convert import FAMILIES, convert_source
+from posttrain.convert.html_text import html_to_markdown, looks_like_html
+from posttrain.convert.oasst import DEFAULT, answered_paths, join_messages
 from posttrain.recipe import Source
-from posttrain.schema import RAW_SCHEMA
+from posttrain.schema import RAW_SCHEMA, UnreadableRow
 from posttrain.storage import ArtifactWriter, read_examples
 
 
 def turns(family: str, row: Any) -> list[tuple[str, str]]:
-    (draft,) = CONVERTERS[family](row)
+    (draft,) = FAMILIES[family].convert(row)
     return [(m.role, m.content) for m in draft.messages]
 
 
@@ -31,7 +31,7 @@ class TestMessages:
                 {"role": "assistant", "content": "WebUSB lets a web page talk to a USB device."},
             ],
         }
-        (draft,) = CONVERTERS["messages"](row)
+        (draft,) = FAMILIES["messages"].convert(row)
         assert draft.raw_id == "oasst1_5551" and draft.messages[0].content == "explain WebUSB in simple terms"
 
     def test_several_turns(self) -> None:  # AX18
@@ -71,7 +71,7 @@ class TestMessages:
     )
     def test_language_codes_are_kept(self, column: dict[str, str], language: str | None) -> None:
         row = column | {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
-        assert CONVERTERS["messages"](row)[0].language == language
+        assert FAMILIES["messages"].convert(row)[0].language == language
 
     def test_arena_answers(self) -> None:
         row = {"uid": "01", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": {"answer": "a"}}]}
@@ -94,14 +94,32 @@ class TestShareGpt:
     def test_lima_texts_in_turn(self) -> None:
         assert turns("sharegpt", {"conversations": ["q", "a"]}) == [("user", "q"), ("assistant", "a")]
 
-    def test_html_becomes_text(self) -> None:
+    def test_html_becomes_markdown(self) -> None:
         html = (
-            '<div class="markdown prose"><p>Use <code>print</code> &amp; see:</p>'
-            "<pre><code>if a &lt; b:\n    print(a)</code></pre>"
-            "<ul><li>one</li><li>둘</li></ul></div>"
+            '<div class="markdown prose"><p>Use <code>print</code> &amp; <b>see</b>:</p>'
+            '<pre><div class="bg-black"><div class="flex"><span>python</span><button><svg></svg>Copy code</button></div>'
+            '<div class="p-4"><code class="hljs language-python">if a &lt; b:\n    print(a_b)</code></div></div></pre>'
+            "<ul><li>one</li><li>둘</li></ul><ol><li>first</li></ol></div>"
         )
         row = {"conversations": [{"from": "human", "value": "How?"}, {"from": "gpt", "value": html}]}
-        assert turns("sharegpt", row)[1][1] == "Use `print` & see:\n\n```\nif a < b:\n    print(a)\n```\n\n- one\n- 둘"
+        assert turns("sharegpt", row)[1][1] == (
+            "Use `print` & **see**:\n\n```python\nif a < b:\n    print(a_b)\n```\n\n- one\n- 둘\n\n1. first"
+        )
+
+    def test_tables_and_headings_become_markdown(self) -> None:
+        html = "<h2>값</h2><table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>"
+        assert html_to_markdown(html) == "## 값\n\n| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+    @pytest.mark.parametrize(
+        ("bar", "language"),
+        [("<span>css</span>Copy code", "css"), ("Copy code", ""), ("<div>Press here to copy all of it</div>", ""), ("", "")],
+    )
+    def test_the_bar_over_a_code_block_names_its_language_or_goes(self, bar: str, language: str) -> None:
+        html = f"<div><pre>{bar}<code>a {{ b: c_d * e }}\n</code></pre></div>"
+        assert html_to_markdown(html) == f"```{language}\na {{ b: c_d * e }}\n```"
+
+    def test_what_browser_extensions_left_goes(self) -> None:
+        assert html_to_markdown("<div>2 / 2<p>Hi *you*, file_name</p></div>Copy10 chars / 2 words") == "Hi *you*, file_name"
 
     @pytest.mark.parametrize(
         "text",
@@ -117,8 +135,14 @@ class TestShareGpt:
     def test_text_about_html_is_left_alone(self, text: str) -> None:
         assert not looks_like_html(text)
 
-    def test_html_to_text_keeps_words_apart(self) -> None:
-        assert html_to_text("<p>Hi <b>you</b> <i>there</i><br>again</p><p>end</p>") == "Hi you there\nagain\n\nend"
+    def test_words_stay_apart_and_breaks_are_kept(self) -> None:
+        assert html_to_markdown("<p>Hi <b>you</b> <i>there</i><br>again</p><p>end</p>") == "Hi **you** *there*\nagain\n\nend"
+
+    def test_a_question_without_an_answer_at_the_end_goes_with_a_note(self) -> None:
+        row = {"conversations": [{"from": "human", "value": "1"}, {"from": "gpt", "value": "2"}, {"from": "human", "value": "3"}]}
+        (draft,) = FAMILIES["sharegpt"].convert(row)
+        assert [m.content for m in draft.messages] == ["1", "2"]
+        assert draft.note == "the last question has no answer and was left out: '3'"
 
 
 def _message(text: str, role: str, *replies: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -140,7 +164,7 @@ class TestOasst:
 
     def test_the_best_ranked_path(self) -> None:
         assert turns("oasst", self.TREE) == [("user", "물음"), ("assistant", "best"), ("user", "그다음?"), ("assistant", "끝")]
-        assert CONVERTERS["oasst"](self.TREE)[0].language == "ko"
+        assert FAMILIES["oasst"].convert(self.TREE)[0].language == "ko"
 
     def test_a_question_without_an_answer_at_the_end_goes(self) -> None:
         tree = {"prompt": _message("q", "prompter", _message("a", "assistant", _message("q2", "prompter")))}
@@ -162,7 +186,41 @@ class TestOasst:
     )
     def test_which_reply_goes_on(self, first: dict[str, Any], second: dict[str, Any], best: str) -> None:
         root = _message("q", "prompter", _message("first", "assistant", **first), _message("second", "assistant", **second))
-        assert [m["text"] for m in best_path(root)] == ["q", best]
+        (path,) = answered_paths(root, DEFAULT)
+        assert [m["text"] for m in path] == ["q", best]
+
+    WIDE = _message(
+        "q",
+        "prompter",
+        _message(
+            "a", "assistant",
+            _message("a1", "prompter"),
+            _message("a2", "prompter", _message("a2a", "assistant", labels={"name": ["quality"], "value": [0.3]}),
+                     _message("a2b", "assistant", labels={"name": ["quality"], "value": [0.8]})),
+            rank=1, labels={"name": ["quality"], "value": [0.9]}),
+        _message(
+            "b", "assistant", _message("b1", "prompter"), rank=0, labels={"name": ["toxicity", "quality"], "value": [0, 0.5]}
+        ),
+    )
+
+    @pytest.mark.parametrize(
+        ("options", "paths"),
+        [
+            ({}, [["q", "b"]]),
+            ({"top_k": 2}, [["q", "b"], ["q", "a", "a2", "a2b"], ["q", "a", "a2", "a2a"]]),
+            ({"top_k": None}, [["q", "b"], ["q", "a", "a2", "a2b"], ["q", "a", "a2", "a2a"]]),
+            ({"unanswered": "drop"}, []),
+            ({"order": "quality"}, [["q", "a"]]),
+            ({"order": "quality", "unanswered": "drop", "top_k": None}, [["q", "a", "a2", "a2b"], ["q", "a", "a2", "a2a"]]),
+        ],
+    )
+    def test_options(self, options: dict[str, Any], paths: list[list[str]]) -> None:
+        convert, _ = FAMILIES["oasst"].bind(options)
+        if not paths:
+            with pytest.raises(UnreadableRow, match="no_complete_path"):
+                convert({"prompt": self.WIDE})
+            return
+        assert [[m.content for m in draft.messages] for draft in convert({"prompt": self.WIDE})] == paths
 
 
 def _flat(message_id: str, parent_id: str | None, tree: str, text: str, role: str, **fields: Any) -> dict[str, Any]:

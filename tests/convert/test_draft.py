@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from posttrain.code_version import code_version
-from posttrain.convert import CONVERTERS, convert_source, converter_module
+from posttrain.convert import FAMILIES, convert_source, converter_module
 from posttrain.convert.draft import convert_rows
 from posttrain.convert.gsm8k_guard import SHA256
 from posttrain.recipe import Source
@@ -32,7 +32,8 @@ def _source(family: str, **fields: Any) -> Source:
 def _convert(family: str, rows: list[Any], out: Path, **fields: Any) -> tuple[Manifest, list[Example]]:
     writer = ArtifactWriter(str(out), stage="convert")
     raw = [row if isinstance(row, tuple) else ("a.jsonl", n, row) for n, row in enumerate(rows)]
-    convert_rows(CONVERTERS[family], raw, _source(family, **fields), writer)
+    spec = _source(family, **fields)
+    convert_rows(FAMILIES[family].bind(spec.options)[0], raw, spec, writer)
     manifest = writer.finish()
     return manifest, list(read_examples(manifest))
 
@@ -99,6 +100,13 @@ class TestIds:
         assert [e.id for e in examples] == ["tiny_0", "tiny_0-1", "tiny_0-2"]
 
 
+    def test_the_number_of_a_draft_makes_no_second_one_either(self, tmp_path: Path) -> None:
+        rows = [_chat("a", id="r-1"), _chat("b", id="r"), _chat("c", id="r-2")]
+        _, examples = _convert("tulu3_hardcoded", rows, tmp_path, options={"repeat": 3})
+        ids = [e.id for e in examples]
+        assert ids == ["r-1", "r-1-1", "r-1-2", "r", "r-1x", "r-2", "tiny_2", "tiny_2-1", "tiny_2-2"] and len(set(ids)) == 9
+
+
 class TestSkillAndLanguage:
     @pytest.mark.parametrize(
         ("row_skill", "source_skill", "skill"),
@@ -161,7 +169,7 @@ def test_convert_source_reads_what_collect_wrote(tmp_path: Path) -> None:
 
 class TestKey:
     def test_every_family_has_its_own_module_among_the_converters(self) -> None:
-        for family in CONVERTERS:
+        for family in FAMILIES:
             assert converter_module(family).startswith("posttrain.convert.") and len(code_version(converter_module(family))) == 16
 
     def test_editing_one_family_does_not_redo_another_and_shared_code_redoes_all(self) -> None:
@@ -175,7 +183,7 @@ class TestKey:
                     reached(name, seen)
             return seen
 
-        covered = {family: reached(converter_module(family), set()) for family in CONVERTERS}
+        covered = {family: reached(converter_module(family), set()) for family in FAMILIES}
         for family, modules in covered.items():
             assert {"posttrain.convert.draft", "posttrain.convert.gsm8k_guard", "posttrain.schema"} <= modules, family
             assert not {"posttrain.recipe", "posttrain.convert"} & modules, family

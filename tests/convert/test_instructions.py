@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.convert import CONVERTERS
-from posttrain.convert.alpaca import parse_alpaca, render_alpaca
+from posttrain.convert import FAMILIES
+from posttrain.convert.alpaca import parse_alpaca
 
 
 def turns(family: str, row: Any) -> list[tuple[str, str]]:
-    (draft,) = CONVERTERS[family](row)
+    (draft,) = FAMILIES[family].convert(row)
     return [(m.role, m.content) for m in draft.messages]
 
 
@@ -64,7 +64,7 @@ class TestAlpaca:
         ]
 
     def test_dolly_category_is_the_skill(self) -> None:
-        (draft,) = CONVERTERS["alpaca"]({"instruction": "q", "context": "", "response": "a", "category": "closed_qa"})
+        (draft,) = FAMILIES["alpaca"].convert({"instruction": "q", "context": "", "response": "a", "category": "closed_qa"})
         assert draft.skill == "closed_qa"
 
 
@@ -83,8 +83,8 @@ class TestAlpacaTemplate:
             "input": "Oak tree, copper ore, elephant",
             "output": "Oak tree: Plant\nCopper ore: Mineral\nElephant: Animal",
         }
-        assert render_alpaca(**fields) == self.TEXT
         assert parse_alpaca(self.TEXT) == fields
+        assert parse_alpaca(self.TEXT.replace("Response:\n", "Response:")) == fields, "as in Stanford's training code"
         for row in (self.TEXT, {"text": self.TEXT}):
             assert (
                 turns("alpaca", row)
@@ -96,13 +96,13 @@ class TestAlpacaTemplate:
             )
 
     def test_without_input(self) -> None:
-        text = render_alpaca("부사를 하나 쓰세요.", "", "매우")
-        assert text.startswith("Below is an instruction that describes a task. Write") and "### Input" not in text
+        text = "Below is an instruction that describes a task.\n\n### Instruction:\n부사를 하나 쓰세요.\n\n### Response:\n매우"
         assert parse_alpaca(text) == {"instruction": "부사를 하나 쓰세요.", "input": "", "output": "매우"}
 
     @given(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="#\r")) for _ in range(3)])
     def test_whatever_is_rendered_is_read_back(self, instruction: str, context: str, output: str) -> None:
-        assert parse_alpaca(render_alpaca(instruction, context, output)) == {
+        middle = f"\n\n### Input:\n{context}" if context else ""
+        assert parse_alpaca(f"### Instruction:\n{instruction}{middle}\n\n### Response:\n{output}") == {
             "instruction": instruction,
             "input": context,
             "output": output,
@@ -165,12 +165,12 @@ class TestNoRobots:
             "category": "Brainstorm",
             "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": "Lemon blueberry, …"}],
         }
-        (draft,) = CONVERTERS["no_robots"](row)
+        (draft,) = FAMILIES["no_robots"].convert(row)
         assert (draft.skill, draft.note, draft.messages[0].content) == ("brainstorm", None, question)
 
     def test_rewrite_in_pair_form(self) -> None:  # AX16
         row = {"prompt": "이 제품 리뷰를 읽기 쉽고 짧은 문장으로 다시 써줘.", "completion": "짧습니다.", "category": "Rewrite"}
-        (draft,) = CONVERTERS["no_robots"](row)
+        (draft,) = FAMILIES["no_robots"].convert(row)
         assert draft.skill == "rewrite" and len(draft.messages) == 2
 
     def test_a_prompt_that_is_not_the_first_message_is_reported_and_the_row_kept(self) -> None:  # AX16
@@ -182,7 +182,7 @@ class TestNoRobots:
                 {"role": "assistant", "content": "It works. I like it."},
             ],
         }
-        (draft,) = CONVERTERS["no_robots"](row)
+        (draft,) = FAMILIES["no_robots"].convert(row)
         assert draft.messages[0].content.endswith("clearer.")
         assert draft.note is not None and draft.note.startswith(
             "prompt is not the first user message: 'Rewrite this product review"
@@ -191,7 +191,7 @@ class TestNoRobots:
 
 def test_self_instruct_gives_a_conversation_an_instance() -> None:
     row = {"instruction": "반의어를 쓰세요.", "instances": [{"input": "밤", "output": "낮"}, {"input": "", "output": "없음"}]}
-    drafts = CONVERTERS["self_instruct"](row)
+    drafts = FAMILIES["self_instruct"].convert(row)
     assert [[m.content for m in d.messages] for d in drafts] == [["반의어를 쓰세요.\n\n밤", "낮"], ["반의어를 쓰세요.", "없음"]]
 
 
@@ -208,7 +208,7 @@ class TestPersona:
             "synthesized text": '"{\\n\\"name\\": \\"Chord Finder\\"\\n}"',
             "description": "tool development",
         }
-        (draft,) = CONVERTERS["persona"](row)
+        (draft,) = FAMILIES["persona"].convert(row)
         assert draft.persona == "A jazz pianist"
         assert [m.content for m in draft.messages] == [
             "Task: tool development\nPersona: A jazz pianist\n\nWrite what the task asks for, as this persona would need it.",
@@ -217,7 +217,7 @@ class TestPersona:
 
     def test_row_with_its_own_question_and_answer(self) -> None:
         row = {"persona": "수학을 전공한 대학 교수", "prompt": "3x² + 4x - 4 = 0을 푸시오.", "response": "D = 64, x = 2/3, -2"}
-        (draft,) = CONVERTERS["persona"](row)
+        (draft,) = FAMILIES["persona"].convert(row)
         assert (draft.persona, draft.messages[1].content) == ("수학을 전공한 대학 교수", "D = 64, x = 2/3, -2")
 
 

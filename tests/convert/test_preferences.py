@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.convert import CONVERTERS
+from posttrain.convert import FAMILIES
 from posttrain.convert.draft import Draft
 from posttrain.convert.hh_rlhf import read_transcript
 
@@ -17,7 +17,7 @@ ASKED = {"role": "user", "content": QUESTION}
 
 
 def pair(family: str, row: Any) -> Draft:
-    (draft,) = CONVERTERS[family](row)
+    (draft,) = FAMILIES[family].convert(row)
     assert draft.kind == "preference" and draft.policy == "off_policy"
     return draft
 
@@ -94,7 +94,10 @@ def test_ranked_answers_give_the_best_over_the_worst() -> None:
 class TestKto:
     TURNS = ({"role": "user", "content": "q"}, {"role": "assistant", "content": "a"})
 
-    @pytest.mark.parametrize("row", [{"messages": list(TURNS)}, {"prompt": "q", "completion": "a"}])
+    @pytest.mark.parametrize(
+        "row",
+        [{"messages": list(TURNS)}, {"prompt": "q", "completion": "a"}, {"prompt": [TURNS[0]], "completion": [TURNS[1]]}],
+    )
     @pytest.mark.parametrize("label", [True, False])
     def test_the_label_says_which_side_is_known(self, row: dict[str, Any], label: bool) -> None:
         draft = pair("kto", row | {"label": label})

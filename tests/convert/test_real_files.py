@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from posttrain.collect import collect
-from posttrain.convert import convert_source
+from posttrain.convert import FAMILIES, convert_source
 from posttrain.convert.gsm8k_guard import HASHES, hash_questions
 from posttrain.raw_files import Broken, read_raw_file
 from posttrain.recipe import Source
@@ -32,12 +32,12 @@ TULU = "train/allenai__open-instruct"
 PREDICTIONS = "train/self_instruct_predictions/yizhongw__self-instruct/*"
 SYNTH = "train/synth_pref_example/allenai__open-instruct"
 
-# path or glob: family, rows read by collect, examples written, rows dropped by collect and convert together
+# path or glob: families, rows read by collect, examples written, rows dropped by collect and convert together
 FILES: dict[str, tuple[str, int, dict[str, int], dict[str, int]]] = {
-    "train/tatsu-lab__stanford_alpaca/*.json.gz": ("alpaca", 4000, {"sft": 4000}, {}),
+    "train/tatsu-lab__stanford_alpaca/*.json.gz": ("stanford_alpaca", 4000, {"sft": 4000}, {}),
     "train/yizhongw__self-instruct/seed_tasks.jsonl.gz": ("self_instruct", 175, {"sft": 175}, {}),
     "train/nayohan__dolly-15k-analysis/*.jsonl.gz": ("pair", 5120, {"sft": 5120}, {}),
-    f"{FACTORY}/lima.4of5.json.gz": ("alpaca", 824, {"sft": 824}, {}),
+    f"{FACTORY}/lima.4of5.json.gz": ("lima", 824, {"sft": 824}, {}),
     f"{FACTORY}/alpaca_en_demo.json.gz": ("alpaca", 999, {"sft": 999}, {}),
     f"{FACTORY}/identity.json": ("alpaca", 91, {"sft": 6}, {"template_placeholder": 85}),
     f"{FACTORY}/glaive_toolcall_en_demo.json.gz": ("sharegpt", 300, {"sft": 147}, {"tool_call_turns": 153}),
@@ -47,12 +47,12 @@ FILES: dict[str, tuple[str, int, dict[str, int], dict[str, int]]] = {
     f"{FACTORY}/dpo_en_demo.4of5.json.gz": ("preference", 240, {"preference": 240}, {}),
     f"{FACTORY}/oaast_sft_zh.json.gz": ("alpaca", 766, {"sft": 766}, {}),
     f"{FACTORY}/oaast_rm_zh.json.gz": ("oasst_ranked", 775, {"preference": 772}, {"tied_pair": 3}),
-    f"{TULU}/sft_sample.jsonl.gz": ("messages", 100, {"sft": 100}, {}),
-    f"{TULU}/rlvr_sample.jsonl.gz": ("rlvr", 100, {"rlvr": 100}, {}),
-    f"{TULU}/preference_sample.jsonl.gz": ("preference", 100, {"preference": 100}, {}),
+    f"{TULU}/sft_sample.jsonl.gz": ("messages, tulu3_sft_mixture", 100, {"sft": 100}, {}),
+    f"{TULU}/rlvr_sample.jsonl.gz": ("rlvr, rlvr_mixed", 100, {"rlvr": 100}, {}),
+    f"{TULU}/preference_sample.jsonl.gz": ("preference, tulu3_preference_8b", 100, {"preference": 100}, {}),
     f"{TULU}/tulu2_mix_sample_debug.jsonl.gz": ("messages", 512, {"sft": 512}, {}),
     f"{TULU}/if_constraint_fewshots_handwritten.json": ("prompt_completion", 1, {}, {"missing_field": 1}),
-    f"{TULU}/acecode_sample.jsonl": ("prompt_completion", 1, {}, {"no_assistant_turn": 1}),
+    f"{TULU}/acecode_sample.jsonl": ("code_tests", 1, {"rlvr": 1}, {}),
     f"{SYNTH}/create_annotation_mix_out*": ("preference", 8, {}, {"missing_field": 8}),
     f"{SYNTH}/generate_responses_in*": ("prompt_completion", 2, {}, {"missing_field": 2}),
     f"{SYNTH}/generate_responses_out*": ("messages", 8, {}, {"missing_field": 8}),
@@ -66,18 +66,18 @@ FILES: dict[str, tuple[str, int, dict[str, int], dict[str, int]]] = {
     "train/GAIR-NLP__LIMR/math.8k.4of5.json.gz": ("math", 6819, {"rlvr": 6818}, {"no_final_answer": 1}),
     "train/anthropics__hh-rlhf/test.4of5.jsonl.gz": ("hh_rlhf", 1850, {"preference": 1844}, {"roles_do_not_alternate": 6}),
     "train/sionic-ai__Data_Ko_hh-rlhf/*.txt.gz": (
-        "hh_rlhf",
+        "hh_rlhf_translated",
         1850,
-        {"preference": 3},
-        {"invalid_json": 1490, "missing_field": 244, "unknown_role": 102, "prompts_differ": 10, "roles_do_not_alternate": 1},
+        {"preference": 268},
+        {"invalid_json": 1490, "roles_do_not_alternate": 55, "no_assistant_turn": 35, "prompts_differ": 1, "tied_pair": 1},
     ),
-    "train/songys__Chatbot_data/ChatbotData.4of5.csv.gz": ("korean_qa", 9459, {"sft": 9459}, {}),
+    "train/songys__Chatbot_data/ChatbotData.4of5.csv.gz": ("korean_qa, chatbot_data_ko", 9459, {"sft": 9459}, {}),
     "train/vinid__safety-tuned-llamas/*.json.gz": ("alpaca", 1987, {"sft": 1987}, {}),
     "train/naver-ai__korean-safety-benchmarks/kosbi_valid.json.gz": ("safety_labels", 3421, {"sft": 3421}, {}),
     "train/naver-ai__korean-safety-benchmarks/question_valid.json.gz": ("safety_labels", 6882, {"sft": 6882}, {}),
     "train/WeOpenML__PandaLM/testset-v1.json.gz": ("pandalm", 999, {"preference": 888}, {"tied_pair": 105, "wrong_type": 6}),
     "train/BunsenFeng__model_collaboration/coconot.dev.json.gz": ("prompt_completion", 1000, {}, {"no_assistant_turn": 1000}),
-    "train/BunsenFeng__model_collaboration/sciriff.dev.json.gz": ("prompt_completion", 114, {"sft": 114}, {}),
+    "train/BunsenFeng__model_collaboration/sciriff.dev.json.gz": ("prompt_completion, sciriff", 114, {"sft": 114}, {}),
     "train/BunsenFeng__model_collaboration/tablemwp_free_text.dev.json.gz": ("prompt_completion", 375, {"sft": 375}, {}),
     "train/allenai__noncompliance/coconot_pref.4of5.jsonl.gz": ("preference", 742, {"preference": 742}, {}),
     "train/NExTplusplus__TAT-QA/tatqa_dataset_dev.json.gz": ("tatqa", 278, {"sft": 1668}, {}),
@@ -85,10 +85,10 @@ FILES: dict[str, tuple[str, int, dict[str, int], dict[str, int]]] = {
     "train/lmarena__arena-hard-auto/question.jsonl.gz": ("prompt_completion", 500, {}, {"no_assistant_turn": 500}),
     "train/lmarena__arena-hard-auto/gpt-*.jsonl.gz": ("arena_answers", 1000, {"sft": 1000}, {}),
     PREDICTIONS: ("alpaca", 1008, {"sft": 1008}, {}),
-    "train/sagorbrur__tydiqa-language-specific/korean*": ("squad", 1625, {"sft": 1625}, {}),
-    "train/sagorbrur__tydiqa-language-specific/english*": ("squad", 3696, {"sft": 3696}, {}),
-    "train/sagorbrur__tydiqa-language-specific/swahili*": ("squad", 2755, {"sft": 2755}, {}),
-    T0: ("prompt_completion", 14131, {"sft": 14131}, {}),
+    "train/sagorbrur__tydiqa-language-specific/korean*": ("squad, tydiqa_goldp", 1625, {"sft": 1625}, {}),
+    "train/sagorbrur__tydiqa-language-specific/english*": ("tydiqa_goldp", 3696, {"sft": 3696}, {}),
+    "train/sagorbrur__tydiqa-language-specific/swahili*": ("tydiqa_goldp", 2755, {"sft": 2755}, {}),
+    T0: ("p3", 14132, {"sft": 14131}, {"empty_file": 1}),
 }
 
 
@@ -104,9 +104,9 @@ def _convert(path: str, family: str, folder: Path) -> tuple[Manifest, Manifest]:
     return collected, out.finish()
 
 
-@pytest.mark.parametrize("path", FILES)
-def test_file(path: str, tmp_path: Path) -> None:
-    family, rows, written, reasons = FILES[path]
+@pytest.mark.parametrize(("path", "family"), [(path, name) for path, case in FILES.items() for name in case[0].split(", ")])
+def test_file(path: str, family: str, tmp_path: Path) -> None:
+    _, rows, written, reasons = FILES[path]
     collected, converted = _convert(path, family, tmp_path)
     assert collected.rows["read"] == rows
     assert converted.rows["read"] == collected.rows["kept"]
@@ -117,6 +117,15 @@ def test_file(path: str, tmp_path: Path) -> None:
     assert len({example_id for _, example_id in ids}) == len(ids)
     dropped = [*read_rejected(collected), *read_rejected(converted)]
     assert len(dropped) == sum(reasons.values()) and all(row["row"] and row["raw_file"] for row in dropped)
+
+
+def test_the_table_of_families_says_which_files_are_converted_here() -> None:
+    """`tested_on`, which docs/sources.md shows, is what FILES does: the files of which a family writes examples."""
+    done: dict[str, set[str]] = {}
+    for path, (family, _, written, _) in FILES.items():
+        for name in family.split(", ") if written else ():
+            done.setdefault(name, set()).add(path)
+    assert {name: set(family.tested_on) for name, family in FAMILIES.items() if family.tested_on} == done
 
 
 def test_no_training_file_is_left_out() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posttrain.convert import CONVERTERS
+from posttrain.convert import FAMILIES
 from posttrain.schema import UnreadableRow
 
 USER = {"role": "user", "content": "hi"}
@@ -155,6 +156,47 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("tatqa", {"questions": [{"question": "q", "answer": "a"}]}, "missing_field", "table"),
     ("tatqa", {"table": [["a"]], "questions": [{"question": "q", "answer": [""]}]}, "no_assistant_turn", "questions[0].answer"),
     ("pubmedqa", {"QUESTION": "q", "CONTEXTS": ["c"]}, "missing_field", "long_answer"),
+    ("tulu3_hardcoded", {"messages": None}, "missing_field", "messages"),
+    ("tulu3_persona_if", {"id": "x", "prompt": ["q"], "messages": [USER, ANSWER]}, "wrong_type", "prompt"),
+    ("guanaco", {"text": "What is it?### Assistant: this"}, "no_user_turn", "text"),
+    ("guanaco", {"text": "### Human: What is it?"}, "no_assistant_turn", "messages"),
+    ("guanaco", {"text": "### Human: 1### Human: 2### Assistant: 3"}, "roles_do_not_alternate", "messages"),
+    ("lima", {"conversations": ["only a question"]}, "no_assistant_turn", "messages"),
+    ("ultrachat", {"id": "0", "data": [{"content": "q"}]}, "missing_field", "data[0].role"),
+    ("wildchat", {"conversation": [USER, ANSWER], "language": 7}, "wrong_type", "language"),
+    ("wildchat", {"conversation": [USER]}, "no_assistant_turn", "messages"),
+    ("aya", {"inputs": "q", "targets": None, "language_code": "kor"}, "missing_field", "targets"),
+    ("sciriff", {"id": "1", "input": "q", "output": ["a"]}, "wrong_type", "output"),
+    ("coconot", {"id": "1", "category": "c", "prompt": "q", "response": ""}, "no_assistant_turn", "response"),
+    ("wildjailbreak", {"vanilla": "q", "adversarial": "", "completion": "a", "data_type": "benign"}, "wrong_type", "data_type"),
+    (
+        "wildjailbreak",
+        {"vanilla": "q", "adversarial": None, "completion": "a", "data_type": "adversarial_benign"},
+        "missing_field",
+        "adversarial",
+    ),
+    ("wildguardmix", {"prompt": "q", "response": None, "response_harm_label": None}, "no_assistant_turn", "response"),
+    ("wildguardmix", {"prompt": "q", "response": "a", "response_harm_label": "harmful"}, "harmful_answer", "response_harm_label"),
+    ("flan", {"inputs": "q", "_task_source": "CoT", "_template_type": "fs_opt"}, "missing_field", "targets"),
+    ("p3", {"inputs": [1, 2], "targets": [3], "inputs_pretokenized": "q"}, "missing_field", "targets_pretokenized"),
+    ("open_math_instruct_2", {"problem": "q", "expected_answer": "1"}, "missing_field", "generated_solution"),
+    ("s1k", {"question": "q", "thinking_trajectories": [], "attempt": "a"}, "wrong_type", "thinking_trajectories"),
+    ("s1k_1_1", {"question": "q", "deepseek_attempt": "a"}, "missing_field", "deepseek_thinking_trajectory"),
+    ("llama_nemotron", {"input": [USER], "output": None}, "missing_field", "output"),
+    ("llama_nemotron", {"input": [USER, ANSWER], "output": "a"}, "roles_do_not_alternate", "messages"),
+    ("open_code_reasoning", {"id": "1", "input": "-", "output": "<think>\n</think>\ncode"}, "missing_field", "input"),
+    ("web_instruct", {"question": "q", "answer": None, "source": "socratic"}, "missing_field", "answer"),
+    ("tulu3_sft_mixture", {"id": "x", "messages": [USER]}, "no_assistant_turn", "messages"),
+    ("tulu3_preference_8b", {"id": "1", "prompt": "hi", "chosen": [USER, ANSWER], "source": "s"}, "missing_field", "rejected"),
+    ("hh_rlhf_translated", {"chosen": "\n\n인간: q\n\n조수: a"}, "missing_field", "rejected"),
+    ("hh_red_team", {"transcript": "\n\nHuman: q\n\nAssistant: a", "rating": "high"}, "wrong_type", "rating"),
+    ("shp", {"history": "q", "human_ref_A": "a", "human_ref_B": "b", "labels": 2}, "wrong_type", "labels"),
+    ("ultrafeedback", {"instruction": "q", "source": "evol_instruct", "completions": []}, "too_few_answers", "completions"),
+    ("nectar", {"prompt": "\n\nHuman: q\n\nAssistant: "}, "missing_field", "answers"),
+    ("helpsteer2", {"prompt": "q", "response": "a"}, "missing_field", "helpfulness"),
+    ("webgpt", {"question": {"full_text": "q"}, "answer_0": "a", "answer_1": "b", "score_0": "x"}, "wrong_type", "score_0"),
+    ("code_tests", {"question": "q", "test_cases": "[not json"}, "wrong_type", "test_cases"),
+    ("ifeval_rows", {"instruction_id_list": ["keywords:existence"], "kwargs": [{}]}, "missing_field", "prompt"),
     ("safety_labels", {"sentence": "문장", "sentence_label": "undecided"}, "no_agreed_label", "sentence_label"),
     ("safety_labels", {"question": "질문", "sensitive?": None}, "no_agreed_label", "sensitive?"),
     ("safety_labels", {"question": "질문", "sensitive?": []}, "no_agreed_label", "sensitive?"),
@@ -164,13 +206,18 @@ CASES: list[tuple[str, Any, str, str]] = [
 @pytest.mark.parametrize(("family", "row", "reason", "field"), CASES, ids=[f"{c[0]} {c[2]} {n}" for n, c in enumerate(CASES)])
 def test_refusal(family: str, row: Any, reason: str, field: str) -> None:
     with pytest.raises(UnreadableRow) as error:
-        CONVERTERS[family](row)
+        FAMILIES[family].convert(row)
     assert (error.value.reason, error.value.field) == (reason, field)
 
 
-def test_every_family_has_a_case() -> None:
-    assert {case[0] for case in CASES} == CONVERTERS.keys()
+def test_every_converter_has_a_case() -> None:
+    """Families that share a converter share its cases."""
+    covered = {FAMILIES[case[0]].convert for case in CASES}
+    assert {name for name, family in FAMILIES.items() if family.convert not in covered} == set()
 
+
+COLUMNS = {column for family in FAMILIES.values() for listed in family.columns for column in re.split(r"[/,] ?", listed)}
+NESTED = {"role", "content", "from", "value", "type", "text", "replies", "answers", "name", "prompt", "chosen", "rejected"}
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -178,52 +225,7 @@ _JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                sorted(
-                    {
-                        "instruction",
-                        "input",
-                        "output",
-                        "history",
-                        "prompt",
-                        "completion",
-                        "messages",
-                        "conversations",
-                        "role",
-                        "content",
-                        "from",
-                        "value",
-                        "type",
-                        "chosen",
-                        "rejected",
-                        "label",
-                        "question",
-                        "answer",
-                        "answers",
-                        "context",
-                        "table",
-                        "paragraphs",
-                        "questions",
-                        "instances",
-                        "solution",
-                        "ground_truth",
-                        "dataset",
-                        "replies",
-                        "text",
-                        "persona",
-                        "rank",
-                        "labels",
-                        "response1",
-                        "response2",
-                        "annotator1",
-                        "annotator2",
-                        "annotator3",
-                        "sensitive?",
-                        "sentence",
-                        "start",
-                        "end",
-                        "system",
-                    }
-                )
+                sorted(COLUMNS | NESTED)
             ),
             inner,
             max_size=5,
@@ -233,13 +235,13 @@ _JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize("family", CONVERTERS)
+@pytest.mark.parametrize("family", {family.convert: name for name, family in FAMILIES.items()}.values())
 @settings(max_examples=40)
 @given(row=_JSON)
 def test_no_json_value_breaks_a_converter(family: str, row: Any) -> None:
     """Whatever stands in a row: drafts, or one of the listed reasons; never another exception."""
     try:
-        drafts = CONVERTERS[family](row)
+        drafts = FAMILIES[family].convert(row)
     except UnreadableRow:
         return
     assert drafts and all(message.content is not None for draft in drafts for message in draft.turns)

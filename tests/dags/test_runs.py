@@ -74,7 +74,8 @@ def test_the_mixture_is_published_once_and_trained_on(dags: Any) -> None:
     assert training.state == "success"
     run = load_run(training.run_id)
     assert run.manifest("mix").path == mixture.path
-    assert run.manifest("sft").parents[-1]["path"] == mixture.path
+    assert run.manifest("tokenize").parents[-1]["path"] == mixture.path
+    assert run.manifest("sft").parents[-1]["path"] == run.manifest("tokenize").path
     assert states(training)["dpo.dpo"] == "skipped"
 
 

@@ -142,7 +142,7 @@ def test_text_from_recipes_is_escaped(page: str) -> None:
 
 def test_both_rounds_stand_in_the_page_with_verdict_and_gap(page: str) -> None:
     assert page.count("<h3>Round 1</h3>") == page.count("<h3>Round 2</h3>") == 5
-    assert "addition 10.0 %" in page
+    assert "addition 10.0 %" in page and "the data of round 2" in page
     assert '<td class="verdict bad">failed</td>' in page and '<td class="verdict good">passed</td>' in page
 
 
@@ -153,8 +153,9 @@ def test_the_report_of_round_1_does_not_know_round_2(rounds: list[Run]) -> None:
 
 def test_every_picture_is_there_and_is_valid_svg(page: str) -> None:
     found = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    # Per round: flow, drops, contamination, three curves, scores; and the seconds of both.
-    assert len(found) == 2 * 7 + 1
+    # Per round: flow, drops, contamination, three curves, scores; the seconds of both; and of the last round's data the flow,
+    # lengths, turns and what the prompts ask for.
+    assert len(found) == 2 * 7 + 1 + 4
     for svg in found:
         ElementTree.fromstring(svg)
     ids = [set(re.findall(r'<clipPath id="([^"]+)"', svg)) for svg in found]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from posttrain import pipeline
 from posttrain.problems import make_problem
 from posttrain.recipe import load_recipe
 from posttrain.run import start_run
@@ -39,7 +40,7 @@ def prepared_run(workspace: Path):
 
 
 def train(run, launcher: Launcher):
-    return train_stage(run, "sft", [run.manifest("base"), run.manifest("mix")], launcher).manifest
+    return pipeline.sft(run, launcher).manifest
 
 
 def weights(manifest) -> str:

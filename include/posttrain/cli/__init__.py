@@ -6,14 +6,19 @@ Results go to standard output, progress and log to standard error.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
+import tempfile
 from typing import Annotated
 
 import typer
 
-from posttrain.cli import data, model, options, runs, verify
+from posttrain.cli import books, compare, data, doctor, model, options, prepare, runs, sources, tokenize, verify
+from posttrain.storage import workspace_url
+
+CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
@@ -22,8 +27,15 @@ STAGE_COMMANDS = {
     "evaluate": model.evaluate, "gate": model.gate, "release": model.release, "verify": verify.verify,
 }
 RUN_COMMANDS = {"run": runs.run, "runs": runs.runs, "show": runs.show, "report": runs.report, "lineage": runs.lineage}
-MANY = ("--in", "--train", "--rows", "--focus")
-"""Options that take several values: `--train A B` is `--train A --train B`."""
+DATA_COMMANDS = {
+    "tokenize": tokenize.tokenize, "render": tokenize.render,
+    "sources": sources.sources,
+    "compare": compare.compare, "doctor": doctor.doctor, "prepare": prepare.prepare,
+    "sample": prepare.sample,
+    "books": books.books, "diff": books.diff,
+}
+MANY = ("--in", "--train", "--focus", "--where", "--option")
+"""Options that take several values: `--train A B` is `--train A --train B`. In `synthesize`, `--rows` is one of them."""
 
 app = typer.Typer(
     name="posttrain", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -31,6 +43,8 @@ app = typer.Typer(
 )
 for name, command in STAGE_COMMANDS.items():
     app.command(name, rich_help_panel=options.STAGE_PANEL)(command)
+for name, command in DATA_COMMANDS.items():
+    app.command(name, rich_help_panel=options.DATA_PANEL)(command)
 app.command("index-evals", hidden=True)(data.index_evals)  # the usual spelling of a command; stages are named as in a run
 for name, command in RUN_COMMANDS.items():
     app.command(name, rich_help_panel=options.RUN_PANEL)(command)
@@ -43,17 +57,18 @@ def settings(
 ) -> None:
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, stream=sys.stderr,
                         format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", force=True)
-    for chatty in ("httpx", "httpcore", "urllib3", "fsspec", "matplotlib"):
+    for chatty in ("httpx", "httpx2", "httpcore", "urllib3", "fsspec", "matplotlib"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def spread_values(arguments: list[str]) -> list[str]:
     """Repeat an option of MANY before each value that follows it: `--in a b --out c` → `--in a --in b --out c`."""
+    many = (*MANY, "--rows") if "synthesize" in arguments else MANY
     spread: list[str] = []
     option, values = "", 0
     for argument in arguments:
         if argument.startswith("-"):
-            option, values = (argument if argument in MANY else ""), 0
+            option, values = (argument if argument in many else ""), 0
             spread.append(argument)
             continue
         if option and values:
@@ -83,6 +98,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def describe_error(error: Exception) -> str:
     """The message of an error; its kind as well where the message alone says too little."""
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        place = f"{error.filename}: " if error.filename else ""
+        return (f"{place}{os.strerror(error.errno)}; the workspace is {workspace_url()}, temporary files lie in "
+                f"{tempfile.gettempdir()}; the same command goes on from what is finished")
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     known = type(error).__module__.startswith("posttrain") or isinstance(error, (FileNotFoundError, FileExistsError))
     return text if text and known else f"{type(error).__name__}: {text or 'no message'} (--debug shows where)"

@@ -9,15 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
+from posttrain import hub
 from posttrain import recipe as settings_of
 from posttrain.cli import options
 from posttrain.cli.artifact import show_counts, unfinished, write_stage
+from posttrain.cli.convert_filters import filtered_conversion
 from posttrain.cli.evals import check_evals, eval_index, eval_parents
 from posttrain.cli.mixture import default_mix
-from posttrain.cli.raw import collect_all, raw_sources
+from posttrain.cli.raw import chosen, collect_all, raw_sources
 from posttrain.cli.rows import UNSTATED, Inputs, given_parents, is_artifact, read_inputs
 from posttrain.cli.run_stage import do_in_run
-from posttrain.convert import CONVERTERS, convert_source, converter_module
+from posttrain.convert import FAMILIES, convert_source, converter_module
 from posttrain.recipe import Recipe, data_root
 from posttrain.storage import ArtifactWriter, Manifest, workspace_url
 
@@ -39,6 +41,17 @@ Evals = Annotated[
 ]
 SourceName = Annotated[str | None, typer.Option("--source", help="Name of the source.", show_default="the file's name")]
 License = Annotated[str, typer.Option("--license", help="Licence of the source.")]
+FamilyLicense = Annotated[
+    str | None, typer.Option("--license", help="Licence of the source.", show_default=f"the family's, else {UNSTATED}"),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="COLUMN=VALUE of the rows that are taken, as in a recipe; several may follow."),
+]
+FamilyOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="NAME=VALUE of an option of the family (`sources FAMILY` lists them); several may follow."),
+]
 Origin = Annotated[str | None, typer.Option("--origin", help="Where the source comes from.", show_default="the file's path")]
 Category = Annotated[str, typer.Option("--category", help=f"One of {', '.join(settings_of.CATEGORIES)}.")]
 
@@ -103,30 +116,56 @@ def collect(
 
 
 def convert(
-    family: Annotated[str | None, typer.Option("--family", help=f"One of {', '.join(CONVERTERS)}.", show_default=False)] = None,
-    paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: License = UNSTATED, origin: Origin = None,
-    category: Category = "general", run: options.RunId = None, as_json: options.AsJson = False,
+    family: Annotated[str | None, typer.Option("--family", help="`sources` lists them.", show_default=False)] = None,
+    paths: RawIn = None, out: OptionalOut = None, source: SourceName = None, license: FamilyLicense = None, origin: Origin = None,
+    category: Category = "general", where: Where = None, option: FamilyOption = None,
+    keywords: Annotated[
+        bool, typer.Option("--apply-keyword-filter", "--apply-keyword-filters", help="Drop rows by the keyword rule."),
+    ] = False,
+    empty: Annotated[
+        bool, typer.Option("--apply-empty-message-filter", "--apply-empty-message-filters", help="Drop rows with an empty turn."),
+    ] = False,
+    push_to_hub: Annotated[
+        str | None, typer.Option("--push-to-hub", metavar="ENTITY/NAME", show_default=False,
+                                 help="Upload the rows as this private data set; the token comes from HF_TOKEN."),
+    ] = None,
+    run: options.RunId = None, as_json: options.AsJson = False,
 ) -> None:
     """Raw rows → SFT examples, preference pairs and RLVR examples; an unreadable row is kept with file, row, field and reason."""
+    if run and (keywords or empty or push_to_hub):
+        raise typer.BadParameter("within a run, the recipe's `filter` and `release` do what the filters and the push would do")
     if run:
         return do_in_run("convert", run, source, as_json)
     needed(family=family, out=out, **{"in": paths})
-    if family not in CONVERTERS:
-        raise typer.BadParameter(f"no source family {family!r}; there are {', '.join(sorted(CONVERTERS))}")
+    if family not in FAMILIES:
+        raise typer.BadParameter(f"no source family {family!r}; there are {', '.join(sorted(FAMILIES))}")
     if category not in settings_of.CATEGORIES:
         raise typer.BadParameter(f"no category {category!r}; there are {', '.join(settings_of.CATEGORIES)}")
+    if push_to_hub:
+        hub.check_push(push_to_hub)
     sources = raw_sources(paths or [], source)
-    specs = [s.specs(family, license, origin, category) for s in sources]
-    settings = [spec[0].model_dump(mode="json", exclude={"load"}) for spec in specs]
+    choices = chosen(FAMILIES[family], license, where or [], option or [])
+    licence = license or FAMILIES[family].license or UNSTATED
+    specs = [[spec.model_copy(update=choices) for spec in s.specs(family, licence, origin, category)] for s in sources]
+    settings = [spec[0].model_dump(mode="json", exclude={"load", "review"}) for spec in specs]
     with unfinished(out) as folder:
         inputs = collect_all(sources, specs, folder)
 
-        def work(writer: ArtifactWriter) -> None:
+        def convert_all(writer: ArtifactWriter) -> None:
             for collected, spec in zip(inputs.manifests, specs, strict=True):
                 convert_source(collected, spec[0], writer)
 
+        def work(writer: ArtifactWriter) -> None:
+            if keywords or empty:
+                filtered_conversion(convert_all, writer, folder, keywords=keywords, empty=empty)
+            else:
+                convert_all(writer)
+
+        applied = {"apply_keyword_filter": keywords, "apply_empty_message_filter": empty} if keywords or empty else {}
         manifest = write_stage("convert", converter_module(family), folder, out, inputs,
-                               settings[0] if len(settings) == 1 else {"sources": settings}, work)
+                               (settings[0] if len(settings) == 1 else {"sources": settings}) | applied, work)
+    if push_to_hub:
+        typer.echo(f"pushed to {hub.push_rows(manifest, push_to_hub)}", err=True)
     show_counts(manifest, as_json)
 
 
@@ -138,14 +177,14 @@ def filter_rows(
     as_json: options.AsJson = False,
 ) -> None:
     """Drop rows by the rules keyword → empty → quality, then exact duplicates; every dropped row keeps its reason."""
-    from posttrain.filters import filter_examples
+    from posttrain.filters import filter_examples, stage_settings
 
     if run:
         return do_in_run("filter", run, None, as_json)
     needed(out=out, **{"in": paths})
     found = options.recipe_of(recipe)
     settings = found.filter if found else settings_of.Filter()
-    rows_stage("filter", "posttrain.filters", paths, out, settings.model_dump(mode="json"),
+    rows_stage("filter", "posttrain.filters", paths, out, stage_settings(settings),
                lambda manifests, writer: filter_examples(manifests, settings, writer), as_json)
 
 
@@ -296,11 +335,17 @@ def mix(
     allow_non_commercial: Annotated[
         bool, typer.Option("--allow-non-commercial", help="Keep rows under non-commercial licences."),
     ] = False,
+    plan: Annotated[
+        str | None, typer.Option("--plan", help="Run nothing: print what the mixture of this recipe takes of what is available."),
+    ] = None,
     run: options.RunId = None, as_json: options.AsJson = False,
 ) -> None:
     """Mix rows into the splits sft, preference_prompts, preference and rlvr; without a recipe, all of every source."""
+    from posttrain.cli.books import show_plan
     from posttrain.mix import mix_rows
 
+    if plan:
+        return show_plan(plan, as_json)
     if run:
         return do_in_run("mix", run, None, as_json)
     needed(out=out, **{"in": paths})

@@ -9,7 +9,7 @@ import typer
 
 from posttrain.recipe import Recipe, RecipeError, load_recipe, recipe_names
 
-STAGE_PANEL, RUN_PANEL = "Stages", "Runs"
+STAGE_PANEL, DATA_PANEL, RUN_PANEL = "Stages", "Data", "Runs"
 
 In = Annotated[
     list[Path],

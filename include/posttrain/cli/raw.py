@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+import yaml
+from pydantic import ValidationError
 
 from posttrain.cli.rows import Inputs, artifact_parent, file_parent, is_artifact, row_files, stem_of
 from posttrain.recipe import FileLoad, Source, data_root
 from posttrain.schema import Rejected
 from posttrain.storage import ArtifactWriter, Manifest, load_manifest, read_rejected
+
+if TYPE_CHECKING:
+    from posttrain.convert import Family
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,38 @@ def data_path(file: Path) -> str:
     """A path as FileLoad takes it: under the data root where it lies there, so that raw rows are named alike everywhere."""
     path = file.resolve()
     return str(path.relative_to(data_root())) if path.is_relative_to(data_root()) else str(path)
+
+
+def chosen(family: Family, license: str | None, where: list[str], options: list[str]) -> dict[str, Any]:
+    """What the command line says about a source beside its files, checked: `where`, `options`, and the family's terms.
+
+    A licence that is given stands for itself; without one the family's counts, and so does that it is non-commercial.
+    """
+    given = {name: values[0] if len(values) == 1 else values for name, values in _pairs("--option", options).items()}
+    try:
+        family.bind(given)
+    except ValidationError as error:
+        first, known = error.errors()[0], ", ".join(family.options.model_fields) if family.options else ""
+        raise typer.BadParameter(f"--option {'.'.join(map(str, first['loc']))}: {first['msg']}; options: {known}") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"--option: {error}") from error
+    wanted = {column: tuple(values) for column, values in _pairs("--where", where).items()}
+    return {"where": wanted, "options": given, "non_commercial": license is None and family.commercial_use == "no"}
+
+
+def _pairs(option: str, given: list[str]) -> dict[str, list[Any]]:
+    """NAME=VALUE as name → values, each read as YAML (`true`, `3`, `null`) where it is a plain value, else as the text it is."""
+    pairs: dict[str, list[Any]] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not (name and sign):
+            raise typer.BadParameter(f"{option} takes NAME=VALUE, not {text!r}")
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError:  # `*gsm8k` and `!math` mean something else in YAML
+            read = value
+        pairs.setdefault(name, []).append(read if isinstance(read, bool | int | float | dict | None) else value)
+    return pairs
 
 
 def collect_all(sources: list[RawSource], specs: list[list[Source]], folder: Path) -> Inputs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from posttrain.convert.gsm8k_guard import holds_test_question
 from posttrain.raw_files import READERS, Broken, file_format, read_raw_file
 from posttrain.schema import (
     EXAMPLE_TYPES,
@@ -141,10 +142,18 @@ def to_example(raw: Any, source: str, file: str, number: int) -> Example:
         verifier = str(row.get("verifier") or row.get("dataset") or "gsm8k").lower()
         truth = row["ground_truth"]
         truth = truth if isinstance(truth, str) else json.dumps(truth, ensure_ascii=False)
+        _refuse_test_questions(messages)
         return RLVRExample(**_provenance(row, "rlvr", source, file, number, messages), messages=messages, ground_truth=truth,
                            verifier=verifier)
     messages = _messages(row, "messages") if "messages" in row else _exchange(row)
     return SFTExample(**_provenance(row, "sft", source, file, number, messages), messages=messages)
+
+
+def _refuse_test_questions(messages: tuple[Message, ...]) -> None:
+    """A row to reward from a file passes the same guard as one that `convert` reads."""
+    for n, message in enumerate(messages):
+        if message.role == "user" and holds_test_question(message.content):
+            raise UnreadableRow("test_split_row", f"messages[{n}]", "the question stands in the test split of GSM8K")
 
 
 def _pair(row: dict[str, Any], source: str, file: str, number: int) -> PreferencePair:
@@ -220,7 +229,10 @@ def _provenance(
         "raw_file": _text(row, "raw_file") or file,
         "raw_row": row["raw_row"] if isinstance(row.get("raw_row"), int) else number,
     }
-    rest = {name: row[name] for name in ("parent_id", "persona", "request_id") if name in own and isinstance(row[name], str)}
+    optional = ("parent_id", "persona", "request_id", "published_source")
+    rest: dict[str, Any] = {name: row[name] for name in optional if name in own and isinstance(row[name], str)}
+    if isinstance(row.get("tags"), list):
+        rest["tags"] = tuple(tag for tag in row["tags"] if isinstance(tag, str))
     if row.get("made_by") in ("selected", "rewritten", "new"):
         rest["made_by"] = row["made_by"]
     return values | rest

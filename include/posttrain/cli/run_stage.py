@@ -16,6 +16,7 @@ from posttrain.cli.artifact import check_free, place, show_counts
 from posttrain.cli.rows import is_artifact, read_inputs
 from posttrain.recipe import Recipe
 from posttrain.run import Run, load_run, start_run
+from posttrain.shards import ROWS_FOR_WORKERS
 from posttrain.storage import (
     ArtifactWriter,
     Manifest,
@@ -29,6 +30,7 @@ from posttrain.storage import (
     workspace_url,
 )
 from posttrain.train.launch import Launcher
+from posttrain.workers import Workers, worker_count
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +45,23 @@ def do_stage(run: Run, stage: str, source: str | None = None) -> list[StageResul
     with redirect_stdout(sys.stderr):
         if stage in pipeline.MAPPED_STAGES:
             names = [source] if source else [s.name for s in run.recipe.sources]
-            return [pipeline.MAPPED_STAGES[stage](run, name) for name in names]
+            with Workers(worker_count() if _is_much(run, stage, names) else 1) as workers:
+                return list(workers.map(_do_part, [(run, stage, name) for name in names]))
         if stage in pipeline.LIBRARY_STAGES:
             return [pipeline.LIBRARY_STAGES[stage](run)]
         return [pipeline.PROCESS_STAGES[stage](run, Launcher(stage_log(stage)))]
+
+
+def _do_part(task: tuple[Run, str, str]) -> StageResult:
+    run, stage, source = task
+    return pipeline.MAPPED_STAGES[stage](run, source)
+
+
+def _is_much(run: Run, stage: str, sources: list[str]) -> bool:
+    """Whether the sources are worth several processes. How much there is to collect is known only afterwards."""
+    if stage == "collect":
+        return False
+    return sum(run.manifest("collect", name).rows["kept"] for name in sources) >= ROWS_FOR_WORKERS
 
 
 def do_in_run(stage: str, run_id: str, source: str | None, as_json: bool) -> None:
@@ -90,7 +105,7 @@ def artifacts_of(paths: list[Path]) -> list[Manifest]:
 
 def mixture_of(files: list[Path]) -> Manifest:
     """Rows in files as an artifact like that of `mix`: SFT, preference and RLVR rows, each in the split of its kind."""
-    from posttrain.schema import SCHEMAS, kind_of, to_row
+    from posttrain.schema import kind_of
     from posttrain.storage import read_examples, scratch_folder
 
     folder = Path(scratch_folder(workspace_url(), "import"))
@@ -104,7 +119,7 @@ def mixture_of(files: list[Path]) -> Manifest:
             for example in read_examples(manifest):
                 out.read(example.source)
                 out.kept(example.source)
-                out.write(kind_of(example), to_row(example), SCHEMAS[kind_of(example)])
+                out.add(kind_of(example), example)
 
     settings = {"files": [sha256_file(parent["path"]) for parent in inputs.parents]}
     result = do_once("mix", settings=settings, code="import", inputs=inputs.manifests, work=work, workspace=workspace_url())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from posttrain.cli.run_stage import do_stage
 from posttrain.loop import decide, record_stop
 from posttrain.pipeline import check_inputs
 from posttrain.recipe import STAGES
-from posttrain.report import score_lines, verdict_of, write_report
+from posttrain.report import score_lines, verdict_of, write_mixture_report, write_report
 from posttrain.report.facts import read_round
 from posttrain.report.summary import summary_text, table
 from posttrain.run import Run, load_run, rounds_of, run_ids, start_run
@@ -118,9 +119,17 @@ def describe(run: Run) -> dict[str, Any]:
     }
 
 
-def report(run_id: RunArgument) -> None:
-    """Write report.html of a run and all rounds before it; print its path."""
-    typer.echo(write_report(load_run(run_id)))
+def report(
+    run_id: Annotated[str, typer.Argument(help="Id of a run, or the folder of a mixture.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", help="The page of a mixture's folder.", show_default=False)] = None,
+) -> None:
+    """Write report.html of a run and all rounds before it, or, with --out, the page of a mixture's folder; print its path."""
+    folder = exists(join(run_id, "manifest.json"))
+    if folder and out is None:
+        raise typer.BadParameter(f"{run_id} is an artifact: name the file to be written with --out FILE")
+    if out is not None and not folder:
+        raise typer.BadParameter("--out is for the folder of a mixture; the report of a run lies in the run's folder")
+    typer.echo(write_mixture_report(run_id, str(out)) if folder else write_report(load_run(run_id)))
 
 
 def lineage(

@@ -1,4 +1,4 @@
-"""Stanford Alpaca: {instruction, input, output}, with LLaMA-Factory's `history`; and the Alpaca prompt template."""
+"""Stanford Alpaca: {instruction, input, output}, with LLaMA-Factory's `history`; rows that are the rendered template too."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ from posttrain.convert.fields import label_of, object_of, optional_text, text_of
 from posttrain.convert.turns import question_answer, with_system
 from posttrain.schema import Message, UnreadableRow, check_turns
 
-WITH_INPUT = (
-    "Below is an instruction that describes a task, paired with an input that provides further context. "
-    "Write a response that appropriately completes the request."
-)
-WITHOUT_INPUT = (
-    "Below is an instruction that describes a task. Write a response that appropriately completes the request."
-)
 _TEMPLATE = re.compile(
-    r"### Instruction:\n(?P<instruction>.*?)(?:\n\n### Input:\n(?P<input>.*?))?\n\n### Response:(?:\n(?P<output>.*))?\Z",
+    r"### Instruction:\n(?P<instruction>.*?)(?:\n\n### Input:\n(?P<input>.*?))?\n\n### Response:\n?(?P<output>.*)\Z",
     re.DOTALL,
 )
 
@@ -59,14 +52,10 @@ def earlier_turns(row: dict[str, Any]) -> tuple[Message, ...]:
     return tuple(turns)
 
 
-def render_alpaca(instruction: str, input: str = "", output: str = "") -> str:
-    """The prompt template of Stanford Alpaca, in its form with or without input."""
-    head = f"{WITH_INPUT if input else WITHOUT_INPUT}\n\n### Instruction:\n{instruction}"
-    return head + (f"\n\n### Input:\n{input}" if input else "") + "\n\n### Response:" + (f"\n{output}" if output else "")
-
-
 def parse_alpaca(text: str) -> dict[str, str]:
     """{instruction, input, output} of a rendered template, whatever its first sentence is.
+
+    The response stands on a line of its own, or right after the colon as in Stanford's training code.
 
     Raises no_assistant_turn where the text is no template: it is only a prompt then.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from posttrain.raw_files import Broken, parse_json
 from posttrain.schema import UnreadableRow
 
 
@@ -51,6 +52,14 @@ def list_of(row: dict[str, Any], *names: str) -> list[Any]:
     if not isinstance(row[name], list):
         raise UnreadableRow("wrong_type", name, f"{type(row[name]).__name__} instead of a list")
     return row[name]
+
+
+def json_value(text: str) -> Any:
+    """The value of a JSON text within a field. Raises ValueError for whatever would be refused as a row: see raw_files."""
+    value = parse_json(text)
+    if isinstance(value, Broken):
+        raise ValueError(value.detail)
+    return value
 
 
 def label_of(row: dict[str, Any], name: str) -> str | None:

@@ -1,12 +1,17 @@
-"""Chat turns that were saved as HTML, as Markdown-like text: paragraphs, lists and code survive, the rest of the tags go."""
+"""Chat turns that were saved as HTML, as Markdown: markdownify does it, and what the chat site's buttons left in goes first."""
 
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
+from typing import Any
 
-_BLOCKS = frozenset({"p", "div", "ul", "ol", "table", "tr", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"})
-_WHOLE = re.compile(r"\s*<(div|p|ul|ol|table|h[1-6])\b[^>]*>.*</(div|p|ul|ol|table|pre|blockquote|h[1-6])>\s*", re.DOTALL)
+from posttrain.schema import UnreadableRow
+
+_WHOLE = re.compile(r"\s*<(div|p|ul|ol|table|pre|h[1-6])\b[^>]*>.*</(div|p|ul|ol|table|pre|blockquote|h[1-6])>\s*", re.DOTALL)
+_LANGUAGE = re.compile(r"language-([\w+#.-]+)")
+_PAGES = re.compile(r"\A\d+ / \d+\s+")
+_COPIED = re.compile(r"Copy\d+ chars / \d+ words")
+"""Two buttons of a browser extension, as FastChat's clean_sharegpt.py names them."""
 
 
 def looks_like_html(text: str) -> bool:
@@ -17,44 +22,38 @@ def looks_like_html(text: str) -> bool:
     return text.lstrip().startswith("<") and _WHOLE.fullmatch(text) is not None
 
 
-def html_to_text(html: str) -> str:
-    """The text of an HTML fragment: `<p>Hi <b>you</b></p><ul><li>a</li></ul>` → `Hi you` and `- a`."""
-    parser = _TextOfHtml()
-    parser.feed(html)
-    parser.close()
-    return re.sub(r"\n{3,}", "\n\n", "".join(parser.pieces)).strip()
+def html_to_markdown(html: str) -> str:
+    """The Markdown of an HTML fragment: `<p>Hi <b>you</b></p><ul><li>a</li></ul>` → `Hi **you**` and `- a`.
+
+    Raises UnreadableRow for elements nested some hundred levels deep, through which the library cannot walk.
+    """
+    from bs4 import BeautifulSoup
+    from markdownify import MarkdownConverter
+
+    try:
+        return _markdown(BeautifulSoup(_COPIED.sub("", html), "html.parser"), MarkdownConverter)
+    except RecursionError as error:
+        raise UnreadableRow("wrong_type", "value", "HTML elements are nested too deep") from error
 
 
-class _TextOfHtml(HTMLParser):
-    """Collects text. A class because HTMLParser calls methods."""
+def _markdown(soup: Any, converter_class: Any) -> str:
+    for button in soup.find_all(["button", "svg"]):
+        button.decompose()
+    for block in soup.find_all("pre"):
+        _keep_only_code(block)
+    converter = converter_class(bullets="-", heading_style="ATX", escape_asterisks=False, escape_underscores=False,
+                                code_language_callback=lambda block: block.get("data-language", ""))
+    markdown = converter.convert_soup(soup).replace("  \n", "\n")
+    return _PAGES.sub("", re.sub(r"\n{3,}", "\n\n", markdown).strip())
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self._preformatted = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "pre":
-            self._preformatted += 1
-            self.pieces.append("\n\n```\n")
-        elif tag == "code" and not self._preformatted:
-            self.pieces.append("`")
-        elif tag == "li":
-            self.pieces.append("\n- ")
-        elif tag == "br":
-            self.pieces.append("\n")
-        elif tag in _BLOCKS:
-            self.pieces.append("\n\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "pre" and self._preformatted:
-            self._preformatted -= 1
-            self.pieces.append("\n```\n\n")
-        elif tag == "code" and not self._preformatted:
-            self.pieces.append("`")
-        elif tag in _BLOCKS:
-            self.pieces.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        text = data if self._preformatted else re.sub(r"\s+", " ", data)
-        self.pieces.append(text if text.strip() or self._preformatted or (self.pieces and self.pieces[-1][-1:].strip()) else "")
+def _keep_only_code(block: Any) -> None:
+    """A code block without the bar above it, which holds the language's name and the words `Copy code`."""
+    code = block.find("code")
+    if code is None:
+        return
+    text = code.get_text()
+    named = _LANGUAGE.search(" ".join(code.get("class") or []))
+    label = block.get_text().partition(text)[0].replace("Copy code", "").strip() if text else ""
+    block.string = text.strip("\n")
+    block["data-language"] = named[1] if named else label if re.fullmatch(r"[\w+#.-]{1,20}", label) else ""

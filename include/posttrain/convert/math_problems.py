@@ -6,12 +6,16 @@ from typing import Any
 
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import name_of, number_text, object_of, optional_text, text_of
+from posttrain.convert.math_labels import level_tags, subject_of
 from posttrain.convert.turns import question_answer
 from posttrain.schema import Message, UnreadableRow
 
 
 def convert_math(row: Any) -> list[Draft]:
-    """The ground truth is the row's `answer`, else what the solution puts in its last box."""
+    """The ground truth is the row's `answer`, else what the solution puts in its last box.
+
+    MATH's subject (`type` or `subject`) becomes the skill, its level a tag.
+    """
     fields = object_of(row)
     problem = text_of(fields, "problem", "question", "prompt")
     solution = optional_text(fields, "solution", "generated_solution")
@@ -21,8 +25,11 @@ def convert_math(row: Any) -> list[Draft]:
         raise UnreadableRow("missing_field", "solution", "neither a solution nor an answer")
     if not (truth or "").strip():
         raise UnreadableRow("no_final_answer", name or "solution", "an empty answer" if name else "no \\boxed{…}")
-    twin = Draft(kind="rlvr", messages=(Message("user", problem),), ground_truth=(truth or "").strip(), verifier="math")
-    return [Draft(messages=question_answer(problem, solution)), twin] if solution is not None else [twin]
+    skill, tags = subject_of(fields), level_tags(fields)
+    twin = Draft(kind="rlvr", messages=(Message("user", problem),), ground_truth=(truth or "").strip(), verifier="math",
+                 skill=skill, tags=tags)
+    worked = [Draft(messages=question_answer(problem, solution), skill=skill, tags=tags)] if solution is not None else []
+    return [*worked, twin]
 
 
 def last_boxed(text: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import label_of, object_of, optional_text, text_of
-from posttrain.convert.turns import conversation_of, question_answer, with_system
+from posttrain.convert.turns import conversation_of, differing_prompt, question_answer, with_system
 
 
 def convert_no_robots(row: Any) -> list[Draft]:
@@ -20,9 +20,4 @@ def convert_no_robots(row: Any) -> list[Draft]:
         answer = text_of(fields, "completion", "response", "answer")
         return [Draft(messages=with_system(question_answer(text_of(fields, "prompt"), answer), fields), skill=skill)]
     messages = conversation_of(fields, "messages")
-    prompt = optional_text(fields, "prompt")
-    first = next(m.content for m in messages if m.role == "user")
-    note = None
-    if prompt is not None and prompt.strip() != first.strip():
-        note = f"prompt is not the first user message: {prompt[:80]!r} and {first[:80]!r}"
-    return [Draft(messages=messages, skill=skill, note=note)]
+    return [Draft(messages=messages, skill=skill, note=differing_prompt(optional_text(fields, "prompt"), messages))]

@@ -1,4 +1,4 @@
-"""OpenAssistant message trees: the best path from the root to an answer becomes one conversation.
+"""OpenAssistant message trees: paths from the root to an answer become conversations; by default the best one.
 
 A raw row is a whole tree (the `trees` files) or one message of a tree (OpenAssistant/oasst1 on the Hub).
 """
@@ -6,21 +6,35 @@ A raw row is a whole tree (the `trees` files) or one message of a tree (OpenAssi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from posttrain.convert.draft import Draft, RawRow
 from posttrain.convert.fields import object_of, text_of
 from posttrain.convert.messages import language_of
 from posttrain.convert.turns import ROLE_ALIASES
 from posttrain.schema import Message, UnreadableRow, check_turns
+from posttrain.section import Section
 
 
-def convert_oasst(row: Any) -> list[Draft]:
-    """{message_tree_id, prompt: {text, role, lang, rank, review_result, deleted, replies}} → the best conversation.
+class OasstOptions(Section):
+    top_k: int | None = Field(default=1, ge=1, description="replies that go on at every message, the best ones; null: all")
+    order: Literal["rank", "quality"] = Field(
+        default="rank", description="`rank`: people's rank, then quality; `quality`: the quality label alone, as open-instruct")
+    unanswered: Literal["shorten", "drop"] = Field(
+        default="shorten", description="a path that ends in a question loses the question, or is dropped, as by open-instruct")
 
-    At every message the best reply goes on: the lowest human rank (0 is best), among unranked ones the highest
-    quality label, else the first (open-instruct's `top_k` 1, with the ranks that its flat rows lack). Deleted and
-    unreviewed messages end a path; a question at its end goes, for it has no answer.
+
+DEFAULT = OasstOptions()
+
+
+def convert_oasst(row: Any, options: OasstOptions = DEFAULT) -> list[Draft]:
+    """{message_tree_id, prompt: {text, role, lang, rank, review_result, deleted, replies}} → one conversation a path.
+
+    With the default options that is one conversation, in which at every message the best reply goes on: the lowest human
+    rank (0 is best), among unranked ones the highest quality label, else the first. Deleted and unreviewed messages end a
+    path. open-instruct's choice is {top_k: 1, order: quality, unanswered: drop}.
     """
     fields = object_of(row)
     root = fields.get("prompt")
@@ -28,14 +42,14 @@ def convert_oasst(row: Any) -> list[Draft]:
         raise UnreadableRow("missing_field", "prompt", "no first message")
     if not isinstance(root, dict):
         raise UnreadableRow("wrong_type", "prompt", f"{type(root).__name__} instead of a message")
-    path = list(best_path(root))
-    while path and _role(path[-1]) != "assistant":
-        path.pop()
-    if not path:
+    drafts = []
+    for path in answered_paths(root, options):
+        messages = tuple(Message(_role(message), text_of(message, "text")) for message in path)
+        check_turns(messages)
+        drafts.append(Draft(messages=messages, language=language_of(path[0])))
+    if not drafts:
         raise UnreadableRow("no_complete_path", "prompt.replies")
-    messages = tuple(Message(_role(message), text_of(message, "text")) for message in path)
-    check_turns(messages)
-    return [Draft(messages=messages, language=language_of(path[0]))]
+    return drafts
 
 
 def join_messages(rows: Iterable[RawRow]) -> Iterator[tuple[Any, list[RawRow]]]:
@@ -68,15 +82,34 @@ def _is_message(value: Any) -> bool:
     )
 
 
-def best_path(root: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The messages from the root on, as far as the replies are usable."""
-    message: dict[str, Any] | None = root if _usable(root) else None
-    while message is not None:
-        yield message
-        replies = message.get("replies") or []
+Path = tuple[dict[str, Any], ...]
+
+
+def answered_paths(root: dict[str, Any], options: OasstOptions) -> list[Path]:
+    """The paths that end in an answer, each once, and none that is the beginning of another."""
+    found: dict[tuple[int, ...], Path] = {}
+    for path in _paths(root, options):
+        while path and _role(path[-1]) != "assistant":
+            path = path[:-1] if options.unanswered == "shorten" else ()
+        if path:
+            found[tuple(id(message) for message in path)] = path
+    beginnings = {key[:n] for key in found for n in range(1, len(key))}
+    return [path for key, path in found.items() if key not in beginnings]
+
+
+def _paths(root: dict[str, Any], options: OasstOptions) -> Iterator[Path]:
+    """Every path from the root as far as the replies are usable, best replies first, with at most `top_k` replies a message."""
+    rank = _rank if options.order == "rank" else _quality_rank
+    todo: list[Path] = [(root,)] if _usable(root) else []
+    while todo:
+        path = todo.pop()
+        replies = path[-1].get("replies") or []
         if not isinstance(replies, list) or not all(isinstance(reply, dict) for reply in replies):
             raise UnreadableRow("wrong_type", "replies", "not a list of messages")
-        message = min((reply for reply in replies if _usable(reply)), key=_rank, default=None)
+        best = sorted((reply for reply in replies if _usable(reply)), key=rank)[: options.top_k]
+        if not best:
+            yield path
+        todo += [(*path, reply) for reply in reversed(best)]
 
 
 def _usable(message: dict[str, Any]) -> bool:
@@ -89,6 +122,10 @@ def _rank(message: dict[str, Any]) -> tuple[float, float]:
     return (rank if isinstance(rank, int | float) else float("inf"), -quality)
 
 
+def _quality_rank(message: dict[str, Any]) -> float:
+    return -_quality(message.get("labels"))
+
+
 def _quality(labels: Any) -> float:
     """The label `quality`, from {"quality": {"value": …}} or, on the Hub, {"name": [...], "value": [...]}; 0 without one."""
     if not isinstance(labels, dict):
@@ -99,7 +136,7 @@ def _quality(labels: Any) -> float:
     else:
         quality = labels.get("quality")
         value = quality.get("value") if isinstance(quality, dict) else None
-    return float(value) if isinstance(value, int | float) else 0.0
+    return value if isinstance(value, int | float) else 0.0
 
 
 def _role(message: dict[str, Any]) -> str:

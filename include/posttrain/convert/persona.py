@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from posttrain.convert.draft import Draft
-from posttrain.convert.fields import object_of, optional_text, text_of
+from posttrain.convert.fields import json_value, object_of, optional_text, text_of
 from posttrain.convert.turns import conversation_of, question_answer
 from posttrain.schema import UnreadableRow
 
@@ -39,7 +38,7 @@ def _unquoted(text: str) -> str:
     """Persona Hub's tool rows hold their text as a JSON string, quotes and escapes included."""
     if text[:1] == text[-1:] == '"' and len(text) > 1:
         try:
-            value = json.loads(text)
+            value = json_value(text)
         except ValueError:
             return text
         return value if isinstance(value, str) else text

@@ -9,7 +9,11 @@ from posttrain.convert.fields import as_text, object_of, optional_text
 from posttrain.convert.turns import turns_of, with_system
 from posttrain.schema import Message, UnreadableRow, check_turns
 
-RATINGS = (("chosen_rating", "rejected_rating"), ("score_chosen", "score_rejected"), ("chosen_score", "rejected_score"))
+RATINGS = (
+    ("chosen_rating", "rejected_rating"), ("chosen-rating", "rejected-rating"), ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+)
+MODELS = tuple((f"{side}_model", f"{side}-model") for side in ("chosen", "rejected"))
 
 
 def convert_preference(row: Any) -> list[Draft]:
@@ -21,11 +25,10 @@ def convert_preference(row: Any) -> list[Draft]:
     - `chosen` and `rejected` whole conversations, with or without `prompt` beside them (Tülu 3, UltraFeedback).
     """
     fields = object_of(row)
-    _refuse_tie(fields)
+    _check_ratings(fields)
     prompt = _prompt_turns(fields)
     chosen, rejected = (with_system(_side(fields, name, prompt), fields) for name in ("chosen", "rejected"))
-    draft = pair_draft(chosen, rejected, optional_text(fields, "chosen_model"), optional_text(fields, "rejected_model"))
-    return [draft]
+    return [pair_draft(chosen, rejected, *(optional_text(fields, *names) for names in MODELS))]
 
 
 def pair_draft(
@@ -44,10 +47,15 @@ def pair_draft(
                  chosen_model=chosen_model, rejected_model=rejected_model)
 
 
-def _refuse_tie(row: dict[str, Any]) -> None:
+def _check_ratings(row: dict[str, Any]) -> None:
+    """Refuse a pair whose own ratings are equal, or say that the rejected answer is the better one."""
     for chosen, rejected in RATINGS:
-        if row.get(chosen) is not None and row.get(chosen) == row.get(rejected):
-            raise UnreadableRow("tied_pair", rejected, f"both rated {row[chosen]}")
+        better, worse = row.get(chosen), row.get(rejected)
+        if better is not None and better == worse:
+            raise UnreadableRow("tied_pair", rejected, f"both rated {better}")
+        numbers = isinstance(better, int | float) and isinstance(worse, int | float)
+        if numbers and worse > better:
+            raise UnreadableRow("rating_contradicts_order", rejected, f"{worse} above {better}")
 
 
 def _prompt_turns(row: dict[str, Any]) -> tuple[Message, ...]:

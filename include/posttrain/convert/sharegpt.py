@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import object_of
-from posttrain.convert.html_text import html_to_text, looks_like_html
-from posttrain.convert.turns import conversation_of
+from posttrain.convert.html_text import html_to_markdown, looks_like_html
+from posttrain.convert.split import BYTES_PER_TOKEN, split_conversation, tokens_of
+from posttrain.convert.turns import answered_conversation_of
 from posttrain.schema import Message
+from posttrain.section import Section
 
 
-def convert_sharegpt(row: Any) -> list[Draft]:
-    """The conversation; turns that were saved as HTML become text."""
-    turns = conversation_of(object_of(row), "conversations", "conversation", "messages", "items")
-    return [Draft(messages=tuple(
-        Message(turn.role, html_to_text(turn.content)) if looks_like_html(turn.content) else turn for turn in turns
-    ))]
+class ShareGptOptions(Section):
+    context_length: int | None = Field(
+        default=None, ge=64,
+        description="estimated tokens above which a conversation is split between an answer and the next question; null: never")
+    bytes_per_token: float = Field(default=BYTES_PER_TOKEN, gt=0, description="UTF-8 bytes of a token, for that estimate")
+
+
+DEFAULT = ShareGptOptions()
+
+
+def convert_sharegpt(row: Any, options: ShareGptOptions = DEFAULT) -> list[Draft]:
+    """The conversation; turns that were saved as HTML become Markdown. A question at the end goes, with a note."""
+    fields = object_of(row)
+    turns, note = answered_conversation_of(fields, "conversations", "conversation", "messages", "items")
+    messages = tuple(
+        Message(turn.role, html_to_markdown(turn.content)) if looks_like_html(turn.content) else turn for turn in turns
+    )
+    length, bytes_per_token = options.context_length, options.bytes_per_token
+    if length is None or tokens_of(messages, bytes_per_token) <= length:
+        return [Draft(messages=messages, note=note)]
+    pieces = split_conversation(messages, length, bytes_per_token)
+    return [Draft(messages=piece, note=note or _too_long(tokens_of(piece, bytes_per_token), length)) for piece in pieces]
+
+
+def _too_long(tokens: int, context_length: int) -> str | None:
+    return f"one question with its answer is about {tokens} tokens long" if tokens > context_length else None

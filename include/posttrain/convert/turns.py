@@ -29,15 +29,41 @@ def turns_of(value: Any, field: str) -> tuple[Message, ...]:
     _refuse_tools(value, field)
     if value and all(isinstance(turn, str) for turn in value):  # LIMA: texts, the user first
         return tuple(Message(("user", "assistant")[n % 2], text) for n, text in enumerate(value))
-    return tuple(_turn(turn, f"{field}[{n}]") for n, turn in enumerate(value))
+    return tuple(_plain_turn(turn) or _turn(turn, f"{field}[{n}]") for n, turn in enumerate(value))
 
 
 def conversation_of(row: dict[str, Any], *fields: str) -> tuple[Message, ...]:
     """The checked conversation under the first field that the row has, after the row's `system` text if it has one."""
-    field = next((name for name in fields if row.get(name) is not None), fields[0])
-    messages = with_system(turns_of(row.get(field), field), row)
+    messages = _unchecked(row, fields)
     check_turns(messages)
     return messages
+
+
+def answered_conversation_of(row: dict[str, Any], *fields: str) -> tuple[tuple[Message, ...], str | None]:
+    """As `conversation_of`, without a question at the end that nobody answered; and the note that says so."""
+    messages, note = without_open_question(_unchecked(row, fields))
+    check_turns(messages)
+    return messages, note
+
+
+def without_open_question(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], str | None]:
+    """The turns up to the last answer. A conversation that has no answer at all is left as it is."""
+    if len(messages) > 2 and messages[-1].role == "user" and messages[-2].role == "assistant":
+        return messages[:-1], f"the last question has no answer and was left out: {messages[-1].content[:80]!r}"
+    return messages, None
+
+
+def differing_prompt(prompt: str | None, messages: tuple[Message, ...]) -> str | None:
+    """A note where the text of a row's `prompt` column is not its first user turn, which is what is learnt."""
+    first = next(m.content for m in messages if m.role == "user")
+    if prompt is None or prompt.strip() == first.strip():
+        return None
+    return f"prompt is not the first user message: {prompt[:80]!r} and {first[:80]!r}"
+
+
+def _unchecked(row: dict[str, Any], fields: tuple[str, ...]) -> tuple[Message, ...]:
+    field = next((name for name in fields if row.get(name) is not None), fields[0])
+    return with_system(turns_of(row.get(field), field), row)
 
 
 def with_system(messages: tuple[Message, ...], row: dict[str, Any]) -> tuple[Message, ...]:
@@ -53,7 +79,8 @@ def question_answer(question: str, answer: str) -> tuple[Message, ...]:
 
 
 def _role(turn: dict[str, Any]) -> Any:
-    return turn.get("role") if turn.get("role") is not None else turn.get("from")
+    role = turn.get("role")
+    return role if role is not None else turn.get("from")
 
 
 def _refuse_tools(turns: list[Any], field: str) -> None:
@@ -61,12 +88,27 @@ def _refuse_tools(turns: list[Any], field: str) -> None:
     for n, turn in enumerate(turns):
         if not isinstance(turn, dict):
             continue
-        role, content = _role(turn), turn.get("content")
-        parts = content if isinstance(content, list) else []
-        part_types = {part.get("type") for part in parts if isinstance(part, dict) and isinstance(part.get("type"), str)}
-        called = turn.get("tool_calls") or turn.get("function_call")
-        if called or part_types & TOOL_PARTS or (isinstance(role, str) and role.lower() in TOOL_ROLES):
+        role = _role(turn)
+        called = turn.get("tool_calls") or turn.get("function_call") or _has_tool_parts(turn.get("content"))
+        if called or (isinstance(role, str) and role.lower() in TOOL_ROLES):
             raise UnreadableRow("tool_call_turns", f"{field}[{n}]", str(role))
+
+
+def _has_tool_parts(content: Any) -> bool:
+    if not isinstance(content, list):
+        return False
+    types = (part.get("type") for part in content if isinstance(part, dict))
+    return any(isinstance(name, str) and name in TOOL_PARTS for name in types)
+
+
+def _plain_turn(turn: Any) -> Message | None:
+    """The turn if nothing is wrong with it and its content is a text, as nearly always; else None."""
+    if not isinstance(turn, dict):
+        return None
+    role = _role(turn)
+    content = turn["content"] if "content" in turn else turn.get("value")
+    known = ROLE_ALIASES.get(role.lower()) if isinstance(role, str) else None
+    return Message(known, content) if known is not None and isinstance(content, str) else None
 
 
 def _turn(turn: Any, field: str) -> Message:

@@ -11,32 +11,26 @@ A user turn is one unit: scores of two turns or two rows are never added up.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Hashable, Iterable, Iterator
-from itertools import islice
+from collections import Counter
+from typing import TYPE_CHECKING
 
-from posttrain.decontaminate.contamination import ContaminationTable
-from posttrain.decontaminate.index import check_eval_files
-from posttrain.decontaminate.matches import (
-    Evidence,
-    Finding,
-    TrainingRow,
-    decide,
-    describe,
-    find_contamination,
-    removal_reason,
-    strongest,
-)
-from posttrain.decontaminate.search import EvalSearch, open_search
-from posttrain.recipe import Decontaminate
-from posttrain.schema import SCHEMAS, Example, conversation, kind_of, prompt_of, to_row
-from posttrain.storage import ArtifactWriter, Manifest, read_examples
+import pyarrow as pa
+import pyarrow.compute as pc
 
-log = logging.getLogger(__name__)
+from posttrain.columns import examples_of
+from posttrain.decontaminate.contamination import ContaminationTable, write_table
+from posttrain.decontaminate.index import check_eval_files, load_index
+from posttrain.decontaminate.matches import MATCHES, merge_evidence
+from posttrain.decontaminate.shard import REVIEW, ShardJob, compare_shard
+from posttrain.shards import shards_of, take_counts, work_shards, workers_for
+from posttrain.storage import read_table
+from posttrain.workers import Workers
 
-ROWS_AT_ONCE = 2_000
-REVIEW = "review_"
-"""The review band of a kind is a split of its own, which the mixture does not read: `review_sft`."""
+if TYPE_CHECKING:
+    from posttrain.recipe import Decontaminate
+    from posttrain.storage import ArtifactWriter, FileEntry, Manifest
+
+__all__ = ["REVIEW", "decontaminate_examples"]
 
 
 def decontaminate_examples(rows: list[Manifest], index: Manifest, settings: Decontaminate, out: ArtifactWriter) -> None:
@@ -45,71 +39,40 @@ def decontaminate_examples(rows: list[Manifest], index: Manifest, settings: Deco
     Raises EvalFilesChanged where an eval file is not what was indexed, before and after.
     """
     check_eval_files(index)
-    with open_search(index, settings) as search:
-        overlapping = _overlapping_sources(rows, search, settings) if settings.drop_overlapping_sources else {}
-        table = ContaminationTable(search.index, settings.dataset_threshold)
-        evidence = Evidence(search.index)
-        for example, row, findings in compare(_examples(rows), search, settings):
-            table.count(example.source, _row_name(example), findings)
-            evidence.add(row, findings)
-            _place(example, findings, overlapping, out)
-    evidence.write(out)
+    shards = shards_of(rows)
+    # A server has its own concurrency; several processes would only queue there.
+    with workers_for(shards) if settings.index == "embedded" else Workers(1) as workers:
+        done = work_shards(out, shards, compare_shard, ShardJob(index, settings), workers, content=index.content)
+    table = ContaminationTable(load_index(index), settings.dataset_threshold)
+    for manifest in done:
+        table.merge(manifest.facts["contamination"])
+        take_counts(manifest, out)
+    overlapping = table.overlapping_sources() if settings.drop_overlapping_sources else {}
+    for manifest in done:
+        for entry in manifest.files:
+            if entry.name.startswith("rejected-"):
+                out.adopt(manifest, entry)
+            elif entry.split:
+                _take_over(manifest, entry, overlapping, out)
+    merge_evidence([manifest.file(MATCHES) for manifest in done], out)
     write_table(table, out)
     check_eval_files(index)
 
 
-def training_row(example: Example) -> TrainingRow:
-    """The user turns of the conversation; of a pair, those of the chosen side, or of the rejected where there is no chosen."""
-    turns = [(n, m.content) for n, m in enumerate(conversation(example)) if m.role == "user"]
-    return TrainingRow(example.id, example.source, turns)
-
-
-def compare(
-    examples: Iterable[Example], search: EvalSearch, settings: Decontaminate,
-) -> Iterator[tuple[Example, TrainingRow, list[Finding]]]:
-    """Each example with its findings, in order, some thousand at a time."""
-    stream, done = iter(examples), 0
-    while batch := list(islice(stream, ROWS_AT_ONCE)):
-        rows = [training_row(example) for example in batch]
-        yield from zip(batch, rows, find_contamination(rows, search, settings), strict=True)
-        done += len(batch)
-        log.info("compared %d rows with %d eval items", done, len(search.index.eval_of_item))
-
-
-def write_table(table: ContaminationTable, out: ArtifactWriter) -> None:
-    """`contamination.tsv`, and the same as facts for the report."""
-    out.write_bytes("contamination.tsv", table.tsv())
-    out.facts["contamination"] = table.rows()
-    out.facts["ngram_size"] = table.index.ngram_size
-
-
-def _examples(rows: list[Manifest]) -> Iterator[Example]:
-    for manifest in rows:
-        yield from read_examples(manifest)
-
-
-def _row_name(example: Example) -> Hashable:
-    """What counts as one row: an SFT example and its RLVR twin come from the same raw row and ask the same."""
-    return example.id if example.raw_row is None else (example.raw_file, example.raw_row, prompt_of(example))
-
-
-def _overlapping_sources(rows: list[Manifest], search: EvalSearch, settings: Decontaminate) -> dict[str, list[str]]:
-    """A pass of its own: whether a source is dropped is known only when its last row has been seen."""
-    table = ContaminationTable(search.index, settings.dataset_threshold)
-    for example, _, findings in compare(_examples(rows), search, settings):
-        table.count(example.source, _row_name(example), findings)
-    return table.overlapping_sources()
-
-
-def _place(example: Example, findings: list[Finding], overlapping: dict[str, list[str]], out: ArtifactWriter) -> None:
-    out.read(example.source)
-    decision = decide(findings)
-    if decision == "remove":
-        out.reject_example(example, removal_reason(findings), describe(strongest(findings)), "messages")
-    elif example.source in overlapping:
-        out.reject_example(example, "eval_set_overlap", "over the data-set rule on " + ", ".join(overlapping[example.source]))
-    elif decision == "review":
-        out.kept(example.source)
-        out.write(REVIEW + kind_of(example), to_row(example), SCHEMAS[kind_of(example)])
-    else:
-        out.keep(example)
+def _take_over(manifest: Manifest, entry: FileEntry, overlapping: dict[str, list[str]], out: ArtifactWriter) -> None:
+    """A shard's clean rows or band; without the rows of sources that the recipe drops as a whole."""
+    sources = read_table(manifest.file(entry.name), ["source"]).column("source")
+    dropped = pc.is_in(sources, pa.array(list(overlapping), pa.string()))
+    for source, rows in Counter(sources.filter(pc.invert(dropped)).to_pylist()).items():
+        out.kept(source, rows)
+    if not pc.any(dropped).as_py():
+        out.adopt(manifest, entry)
+        return
+    rows = read_table(manifest.file(entry.name))
+    for batch in rows.filter(dropped).to_batches():
+        for example in examples_of(entry.split.removeprefix(REVIEW), batch):
+            out.reject_example(example, "eval_set_overlap",
+                               "over the data-set rule on " + ", ".join(overlapping[example.source]))
+    left = rows.filter(pc.invert(dropped))
+    if left.num_rows:
+        out.write_table(out.part_name(entry.split), left, entry.split)

@@ -8,6 +8,7 @@ from typing import Any
 
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.matches import Finding
+from posttrain.storage import ArtifactWriter
 
 
 @dataclass
@@ -31,6 +32,23 @@ class ContaminationTable:
             self.items.setdefault((finding.eval, source), set()).add(finding.match.item)
         for name in {finding.eval for finding in hits}:
             self.removed_rows.setdefault((name, source), set()).add(row)
+
+    def state(self) -> dict[str, Any]:
+        """All of it as JSON, for another process or a later run."""
+        return {
+            "sources": sorted(self.sources),
+            "items": [[*cell, sorted(items)] for cell, items in sorted(self.items.items())],
+            "removed_rows": [[*cell, sorted(rows, key=repr)] for cell, rows in sorted(self.removed_rows.items())],
+        }
+
+    def merge(self, state: dict[str, Any]) -> None:
+        """Add what another process counted over the same index."""
+        self.sources.update(state["sources"])
+        for name, source, items in state["items"]:
+            self.items.setdefault((name, source), set()).update(items)
+        for name, source, rows in state["removed_rows"]:
+            self.removed_rows.setdefault((name, source), set()).update(
+                tuple(row) if isinstance(row, list) else row for row in rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a cell, evals in recipe order, sources by name; cells without contamination included."""
@@ -56,6 +74,13 @@ class ContaminationTable:
         columns = ("eval", "source", "items", "contaminated", "share", "removed_rows", "over_limit")
         lines = ["\t".join(columns)] + ["\t".join(_cell_text(row[column]) for column in columns) for row in rows]
         return ("\n".join(lines) + "\n").encode()
+
+
+def write_table(table: ContaminationTable, out: ArtifactWriter) -> None:
+    """`contamination.tsv`, and the same as facts for the report."""
+    out.write_bytes("contamination.tsv", table.tsv())
+    out.facts["contamination"] = table.rows()
+    out.facts["ngram_size"] = table.index.ngram_size
 
 
 def _cell_text(value: Any) -> str:

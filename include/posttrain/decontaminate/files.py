@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from posttrain.collect import raw_name
-from posttrain.decontaminate import ROWS_AT_ONCE, decontaminate_examples, write_table
-from posttrain.decontaminate.contamination import ContaminationTable
+from posttrain.decontaminate import decontaminate_examples
+from posttrain.decontaminate.contamination import ContaminationTable, write_table
 from posttrain.decontaminate.index import check_eval_files, index_eval_sets
 from posttrain.decontaminate.matches import (
     Evidence,
@@ -35,6 +35,8 @@ from posttrain.storage import ArtifactWriter, Manifest, exists, join, load_manif
 
 FIELDS_FILE = "evals.yaml"
 _NOT_EVALS = (".yaml", ".yml", ".md")
+
+ROWS_AT_ONCE = 2_000
 
 
 class EvalFolderError(ValueError):

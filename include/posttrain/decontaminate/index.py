@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posttrain.collect import pinned, raw_name, source_files
+from posttrain.collect import SourceError, pinned, raw_name, source_files
 from posttrain.decontaminate.ngrams import (
     UNKNOWN,
     HashCollision,
@@ -79,12 +79,19 @@ def _pinned(spec: EvalSet, root: Path, seed: int) -> dict[str, Any]:
 
 
 def read_items(spec: EvalSet, root: Path, seed: int) -> Iterator[tuple[str, int, Any]]:
-    """(file, row, item) of an eval set in file order; an item that cannot be read is a `raw_files.Broken`."""
+    """(file, row, item) of an eval set in file order; an item that cannot be read is a `raw_files.Broken`.
+
+    Raises collect.SourceError for a file without any row.
+    """
     load = spec.load
     if load.kind == "file":
         for path in source_files(load, root):
             name = raw_name(path, root)
-            yield from ((name, row, value) for row, value in read_raw_file(path))
+            row = -1
+            for row, value in read_raw_file(path):
+                yield name, row, value
+            if row < 0:
+                raise SourceError(f"{name} of eval {spec.name} has no row: nothing could be found by it")
     elif load.kind == "hub":
         from datasets import load_dataset
 

@@ -17,9 +17,11 @@ from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.search import EvalSearch
 from posttrain.recipe import Decontaminate
-from posttrain.storage import ArtifactWriter
+from posttrain.storage import ArtifactWriter, read_batches
 
 Decision = Literal["remove", "review", "keep"]
+DECISIONS: tuple[Decision, ...] = ("remove", "review", "keep")
+MATCHES = "matches.parquet"
 
 MATCHES_SCHEMA = pa.schema([
     ("row_id", pa.string()),
@@ -159,5 +161,17 @@ class Evidence:
     def write(self, out: ArtifactWriter) -> None:
         self._flush()
         self._writer.close()
-        out.write_bytes("matches.parquet", self._buffer.getvalue())
-        out.facts["matches"] = {name: self.decisions[name] for name in ("remove", "review", "keep")}
+        out.write_bytes(MATCHES, self._buffer.getvalue())
+        out.facts["matches"] = {name: self.decisions[name] for name in DECISIONS}
+
+
+def merge_evidence(files: list[str], out: ArtifactWriter) -> None:
+    """One `matches.parquet` of those of all shards, in their order."""
+    buffer, decisions = io.BytesIO(), Counter[str]()
+    with pq.ParquetWriter(buffer, MATCHES_SCHEMA, compression="zstd") as writer:
+        for file in files:
+            for batch in read_batches(file):
+                decisions.update(batch.column("decision").to_pylist())
+                writer.write_batch(batch)
+    out.write_bytes(MATCHES, buffer.getvalue())
+    out.facts["matches"] = {name: decisions[name] for name in DECISIONS}

@@ -14,10 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from posttrain.decontaminate import REVIEW, training_row
 from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import Finding, describe, find_contamination, strongest
 from posttrain.decontaminate.search import EvalSearch, open_search
+from posttrain.decontaminate.shard import REVIEW, training_row
 from posttrain.recipe import Decontaminate, Review
 from posttrain.schema import SCHEMAS, Example, PreferencePair, RLVRExample, conversation, from_row, prompt_of
 from posttrain.storage import ArtifactWriter, Manifest, read_rows

@@ -1,4 +1,4 @@
-"""report.html: one self-contained file over all rounds of a run's loop, and the same facts as a plain-text table."""
+"""report.html: one self-contained file over all rounds of a run's loop, or over a mixture; the same facts as plain text."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 
 import yaml
 
-from posttrain.report import pictures
+from posttrain.report import data_page, pictures
 from posttrain.report.facts import RoundFacts, read_round
 from posttrain.report.heat_table import COLUMNS, contamination_table
+from posttrain.report.mixture import Mixture, mixture_of_folder, mixture_of_run
 from posttrain.run import Run, rounds_of
 from posttrain.schema import REASONS
 from posttrain.storage import join, write_atomic
 
 SECTIONS = (
     ("verdict", "Verdict"), ("rows", "Rows"), ("drops", "Drops"), ("contamination", "Contamination"), ("training", "Training"),
-    ("scores", "Scores"), ("seconds", "Seconds"), ("licences", "Licences"), ("recipe", "Recipe"),
+    ("scores", "Scores"), ("seconds", "Seconds"), *data_page.SECTIONS, ("recipe", "Recipe"),
 )
 CURVES = {
     "sft": (("loss", "SFT: loss"), ("mean_token_accuracy", "SFT: token accuracy")),
@@ -29,13 +30,35 @@ CURVES = {
 def write_report(run: Run) -> str:
     """Write report.html into the run's folder and return its path. All rounds up to this one are in it."""
     path = join(run.folder, "report.html")
+    page = render_report([read_round(r) for r in rounds_of(run) if r.round <= run.round], mixture_of_run(run))
     with write_atomic(path) as f:
-        f.write(render_report([read_round(r) for r in rounds_of(run) if r.round <= run.round]).encode())
+        f.write(page.encode("utf-8", "replace"))
     return path
 
 
-def render_report(rounds: list[RoundFacts]) -> str:
-    """The page. Names and texts from data and recipes are escaped; only the pictures are inserted as they are."""
+def write_mixture_report(folder: str, out: str) -> str:
+    """Write the page of one mixture artifact to `out` and return it. Raises StorageError where `folder` is no mixture."""
+    mixture = mixture_of_folder(folder)
+    page = _environment().get_template("mixture_page.html.j2").render(
+        title=f"Mixture {mixture.name}", sections=data_page.SECTIONS, artifacts=mixture.manifests, m=_data_view(mixture),
+    )
+    with write_atomic(out) as f:
+        f.write(page.encode("utf-8", "replace"))
+    return out
+
+
+def render_report(rounds: list[RoundFacts], mixture: Mixture) -> str:
+    """The page: all rounds, and the data of the last one. Names and texts from data and recipes are escaped; pictures are not."""
+    last = rounds[-1].run
+    return _environment().get_template("report.html.j2").render(
+        title=f"{last.recipe.name}: {last.run_id}", sections=SECTIONS, recipe=last.recipe, reasons=REASONS,
+        rounds=[_round_view(facts) for facts in rounds], seconds_picture=_picture(pictures.seconds(rounds)),
+        stop=rounds[-1].stop, m=_data_view(mixture),
+        recipe_yaml=yaml.safe_dump(last.recipe.model_dump(mode="json", exclude_none=True), allow_unicode=True, sort_keys=False),
+    )
+
+
+def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -43,13 +66,25 @@ def render_report(rounds: list[RoundFacts]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["short"] = lambda value: f"{value:.4g}" if isinstance(value, float) else value
-    last = rounds[-1].run
-    return environment.get_template("report.html.j2").render(
-        title=f"{last.recipe.name}: {last.run_id}", sections=SECTIONS, recipe=last.recipe, reasons=REASONS,
-        rounds=[_round_view(facts) for facts in rounds], seconds_picture=_picture(pictures.seconds(rounds)),
-        stop=rounds[-1].stop,
-        recipe_yaml=yaml.safe_dump(last.recipe.model_dump(mode="json", exclude_none=True), allow_unicode=True, sort_keys=False),
-    )
+    return environment
+
+
+def _data_view(mixture: Mixture) -> dict[str, Any]:
+    """The view of the data sections with its drawings marked as such, so that they are not escaped a second time."""
+    view = data_page.data_view(mixture)
+    marked = lambda part, *names: part | {name: part[name] and _picture(part[name]) for name in names}  # noqa: E731
+    view["flow"] = marked(view["flow"], "picture")
+    view["lengths"]["splits"] = [marked(split, "characters", "turns") for split in view["lengths"]["splits"]]
+    if view["shares"]:
+        for name in ("categories", "languages"):
+            view["shares"][name] = [marked(table, "picture") for table in view["shares"][name]]
+    if view["duplicates"]:
+        view["duplicates"] = marked(view["duplicates"], "picture")
+    if view["diversity"]:
+        view["diversity"]["languages"] = [marked(language, "picture") for language in view["diversity"]["languages"]]
+        if view["diversity"]["map"]:
+            view["diversity"]["map"] = marked(vars(view["diversity"]["map"]), "picture")
+    return view
 
 
 def _round_view(facts: RoundFacts) -> dict[str, Any]:
@@ -63,14 +98,14 @@ def _round_view(facts: RoundFacts) -> dict[str, Any]:
         "decontaminated": facts.stage("decontaminate") is not None,
         "curves": _curves(facts), "scores": facts.scores, "score_lines": score_lines(facts), "tasks": facts.tasks,
         "scores_picture": _picture(pictures.scores(facts)) if facts.scores else None,
-        "licences": facts.licences, **verdict_of(facts),
+        **verdict_of(facts),
     }
 
 
 def _picture(svg: str) -> Any:
     from markupsafe import Markup
 
-    return Markup(svg)  # noqa: S704 - made by matplotlib, which escapes the text in it
+    return Markup(svg)  # noqa: S704 - made by matplotlib or report/svg.py, which escape the text in it
 
 
 def _curves(facts: RoundFacts) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from posttrain.schema import SCHEMAS, Message, RLVRExample, SFTExample, prompt_of, to_row
+from posttrain.schema import Message, RLVRExample, SFTExample, prompt_of
 from posttrain.storage import ArtifactWriter, Manifest, read_examples
 
 
@@ -19,8 +19,8 @@ def keep_twins(out: ArtifactWriter, provenance: dict[str, Any], question: str, a
     sft = SFTExample(**provenance, messages=(ask, Message("assistant", answer)))
     twin = provenance | {"id": f"{provenance['id']}-rlvr"}
     rlvr = RLVRExample(**twin, messages=(ask,), ground_truth=ground_truth, verifier="gsm8k")
-    out.write("sft", to_row(sft), SCHEMAS["sft"])
-    out.write("rlvr", to_row(rlvr), SCHEMAS["rlvr"])
+    out.add("sft", sft)
+    out.add("rlvr", rlvr)
 
 
 def normalised(prompt: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from posttrain.run import Run
 from posttrain.storage import ArtifactWriter, Manifest, StageResult, scratch_folder
+from posttrain.tokenize.tokenizer import tokenizer_settings
 from posttrain.train.job import write_job
 from posttrain.train.launch import Launcher, accelerate_arguments, python_arguments
 
@@ -40,6 +41,8 @@ def train_stage(run: Run, stage: str, inputs: list[Manifest], launcher: Launcher
         take_results(folder, out)
 
     settings: dict[str, Any] = {name: recipe[name] for name in SETTINGS[stage]}
+    if stage == "base":
+        settings |= tokenizer_settings(run.recipe.tokenize)
     return run.stage(stage, SCRIPTS[stage], inputs=inputs, settings=settings, work=work)
 
 

@@ -1,7 +1,7 @@
 """The model before SFT, as a process: a tiny Llama from its configuration, or a model of the Hub by name.
 
-The tiny model's weights are drawn from the seed, its byte-level tokenizer is trained on the mixture; digits are
-tokens of their own, so that numbers the mixture never held can still be written.
+The tiny model's weights are drawn from the seed; its tokenizer is trained on the mixture unless the recipe names one. Every
+tokenizer gets the recipe's chat template.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from posttrain.recipe import HubModel, TinyModel
+from posttrain.recipe import HubModel, TinyModel, Tokenize
 from posttrain.storage import load_manifest, read_rows
-from posttrain.train.chat_template import END_TOKEN, PAD_TOKEN, ROLE_TOKENS, TULU_CHAT_TEMPLATE
+from posttrain.tokenize.tiny import PAD_TOKEN, train_tokenizer
+from posttrain.tokenize.tokenizer import find_tokenizer, install_template, open_tokenizer
 from posttrain.train.job import Job, read_job
 
 TOKENIZER_ROWS = 50_000
@@ -24,26 +25,6 @@ def mixture_texts(job: Job) -> Iterator[str]:
         if number == TOKENIZER_ROWS:
             return
         yield from (message["content"] for message in row["messages"])
-
-
-def train_tokenizer(texts: Iterator[str], vocab_size: int) -> Any:
-    """A byte-level BPE tokenizer with the chat template's tokens. Returns a PreTrainedTokenizerFast."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, special_tokens=[PAD_TOKEN, END_TOKEN, *ROLE_TOKENS], show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_TOKEN, pad_token=PAD_TOKEN, padding_side="left")
-    wrapped.chat_template = TULU_CHAT_TEMPLATE
-    return wrapped
 
 
 def make_tiny(spec: TinyModel, tokenizer: Any, seed: int) -> Any:
@@ -60,26 +41,40 @@ def make_tiny(spec: TinyModel, tokenizer: Any, seed: int) -> Any:
     )
 
 
-def load_from_hub(spec: HubModel) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(spec.id, revision=spec.revision)
-    model = AutoModelForCausalLM.from_pretrained(spec.id, revision=spec.revision, dtype="auto", use_safetensors=True)
-    if tokenizer.chat_template is None or "generation" not in tokenizer.chat_template:
-        tokenizer.chat_template = TULU_CHAT_TEMPLATE
+def named_tokenizer(settings: Tokenize) -> Any | None:
+    """The tokenizer that the recipe names, with its template and a padding token; None for the model's own."""
+    if settings.tokenizer.kind == "own":
+        return None
+    tokenizer = open_tokenizer(find_tokenizer(settings.tokenizer), settings.template).tokenizer
     if tokenizer.pad_token is None:
         tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+    return tokenizer
+
+
+def load_from_hub(spec: HubModel, settings: Tokenize) -> tuple[Any, Any]:
+    """Model and tokenizer; the embeddings grow where the template or the padding brought tokens."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(spec.id, revision=spec.revision, dtype="auto", use_safetensors=True)
+    tokenizer = named_tokenizer(settings)
+    if tokenizer is None:
+        tokenizer = AutoTokenizer.from_pretrained(spec.id, revision=spec.revision)
+        install_template(tokenizer, settings.template)
+        if tokenizer.pad_token is None:
+            tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer))
+    model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
     return model, tokenizer
 
 
 def main(job: Job) -> None:
-    spec = job.recipe.model
+    spec, settings = job.recipe.model, job.recipe.tokenize
     if isinstance(spec, TinyModel):
-        tokenizer = train_tokenizer(mixture_texts(job), spec.vocab_size)
+        tokenizer = named_tokenizer(settings) or train_tokenizer(mixture_texts(job), spec.vocab_size, settings.template)
         model = make_tiny(spec, tokenizer, job.recipe.seed)
     else:
-        model, tokenizer = load_from_hub(spec)
+        model, tokenizer = load_from_hub(spec, settings)
     parameters = sum(p.numel() for p in model.parameters())
     job.log(f"base model: {parameters:,} parameters, vocabulary of {len(tokenizer):,}")
     model.save_pretrained(job.checkpoint)

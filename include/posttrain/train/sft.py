@@ -1,4 +1,7 @@
-"""Supervised fine-tuning as a process: loss on assistant tokens only, summed over the batch (Tülu 3, section 4.3)."""
+"""Supervised fine-tuning as a process: loss on assistant tokens only, summed over the batch (Tülu 3, section 4.3).
+
+The rows come tokenised, cut and labelled from the stage before; a damaged file of theirs is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 from typing import Any
 
 from posttrain.storage import load_manifest
+from posttrain.tokenize.rows import SPLIT, check_files
 from posttrain.train.data import split_dataset
 from posttrain.train.job import Job, last_complete_checkpoint, read_job
 from posttrain.train.metrics import metrics_callback, shared_arguments
@@ -37,11 +41,12 @@ def main(job: Job) -> None:
     set_seed(job.recipe.seed)
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base)
-    dataset = split_dataset(job.inputs["mix"], "sft", ["messages"])
+    check_files(load_manifest(job.inputs["tokenize"]))
+    dataset = split_dataset(job.inputs["tokenize"], SPLIT, ["input_ids", "labels"])
     arguments = SFTConfig(
         **shared_arguments(job, settings, PartialState().num_processes),
         max_length=settings.max_length,
-        assistant_only_loss=True,
+        dataset_kwargs={"skip_prepare_dataset": True},
         packing=False,
         max_grad_norm=1.0,
     )

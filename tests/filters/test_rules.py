@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posttrain.duplicates.settings import Duplicates
 from posttrain.filters import (
     KEYWORDS,
     RULES,
     SPECIAL_TOKENS,
-    check_duplicate,
     check_example,
     conversation_digest,
     count_words,
     filter_examples,
 )
+from posttrain.filters.length import estimate_tokens
 from posttrain.recipe import Filter
 from posttrain.schema import REASONS, Example, Message, PreferencePair, RLVRExample, SFTExample
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_rejected
@@ -166,13 +167,20 @@ def test_strike_out_is_no_sentence_mark(text: str, dropped: bool) -> None:
     assert reason(sft("Tell me", text)) == ("special_token" if dropped else None)
 
 
-def test_word_limits() -> None:
-    assert reason(sft("Tell me more", "only three words"), min_words=4) == "too_short"
-    assert reason(sft("Tell me more", "now there are four words"), min_words=4) is None
-    assert reason(pair("Tell me more", "now there are four words", "three words only"), min_words=4) == "too_short"
-    assert reason(rlvr("Tell me more"), min_words=4) is None
-    assert reason(sft("one two", "three four five"), max_words=4) == "too_long"
-    assert reason(sft("one two", "three four five"), max_words=5) is None
+def test_token_limits() -> None:
+    """Four bytes a token, rounded up: "twelve bytes" is 3 tokens, six Hangul syllables with 18 bytes are 5."""
+    assert estimate_tokens("twelve bytes") == 3 and estimate_tokens("한국어로설명") == 5
+    assert reason(sft("Tell me more", "twelve bytes"), min_tokens=4) == "too_short"
+    assert reason(sft("Tell me more", "twelve bytes."), min_tokens=4) is None
+    assert reason(sft("Tell me more", "a"), min_tokens=1) is None
+    assert reason(pair("Tell me more", "more than twelve bytes", "twelve bytes"), min_tokens=4) == "too_short"
+    assert reason(rlvr("Tell me more"), min_tokens=4) is None
+    assert reason(sft("twelve bytes", "twelve bytes"), max_tokens=5) == "too_long"
+    assert reason(sft("twelve bytes", "twelve bytes"), max_tokens=6) is None
+    assert reason(sft("twelve bytes", "twelve bytes"), max_tokens=None) is None
+
+
+def test_words() -> None:
     assert count_words("두 단어 我叫小明") == 6
 
 
@@ -180,20 +188,18 @@ def test_the_first_rule_in_order_gives_the_reason() -> None:
     """An answer that names ChatGPT, with an empty system turn and a template token: the keyword rule comes first."""
     assert reason(sft("", "2+2?", "ChatGPT <|im_end|>", first="system")) == "names_another_assistant"
     assert reason(sft("", "2+2?", "A <|im_end|>", first="system")) == "empty_message"
-    assert [name for name, _, _ in RULES][:2] == ["keywords", "empty"]
-    assert {why for _, why, _ in RULES} <= set(REASONS)
+    assert [rule.name for rule in RULES][:2] == ["keywords", "empty"]
+    assert {rule.reason for rule in RULES} <= set(REASONS)
 
 
 # ---------------------------------------------------------------- duplicates
 
 
 def test_duplicates_are_normalised_conversations() -> None:
-    first, seen = sft("What is  AI?", "A field."), set[bytes]()
-    assert check_duplicate(first, seen) is None
-    drop = check_duplicate(sft("what is ai?\n", "A field.", id="b", source="other"), seen)
-    assert drop is not None and drop.reason == "duplicate_conversation"
-    assert check_duplicate(sft("What is AI?", "A science."), seen) is None
-    assert all(len(digest) == 16 for digest in seen)
+    first = conversation_digest(sft("What is  AI?", "A field."))
+    assert first == conversation_digest(sft("what is ai?\n", "A field.", id="b", source="other"))
+    assert first != conversation_digest(sft("What is AI?", "A science."))
+    assert len(first) == 16
 
 
 def test_decomposed_hangul_is_the_same_text() -> None:
@@ -205,9 +211,8 @@ def test_decomposed_hangul_is_the_same_text() -> None:
 
 def test_sft_and_rlvr_rows_of_one_question_are_no_duplicates() -> None:
     question = "Tom has 3 apples and buys 4. How many now?"
-    seen = set[bytes]()
-    for example in (sft(question, "7 apples in all"), rlvr(question), pair(question, "7", "8"), pair(question, "8", "7")):
-        assert check_duplicate(example, seen) is None
+    examples = (sft(question, "7 apples in all"), rlvr(question), pair(question, "7", "8"), pair(question, "8", "7"))
+    assert len({conversation_digest(example) for example in examples}) == 4
 
 
 def test_where_a_turn_ends_is_part_of_the_conversation() -> None:
@@ -247,7 +252,7 @@ def test_stage_counts_every_rule_and_keeps_the_bodies(tmp_path: Path) -> None:
     assert done.reasons == {"duplicate_conversation": 1, "empty_message": 1, "names_another_assistant": 1, "too_simple": 1}
     counted = {rule: n for rule, n in done.facts["rules"].items() if n}
     assert counted == {"keywords": 1, "empty": 1, "too_simple": 1, "duplicates": 1}
-    assert list(done.facts["rules"]) == [*(name for name, _, _ in RULES), "duplicates"]
+    assert list(done.facts["rules"]) == [*(rule.name for rule in RULES), "duplicates"]
     simple = next(row for row in read_rejected(done) if row["reason"] == "too_simple")
     assert '"content": "2+2?"' in simple["row"] and simple["id"] == "2"
 
@@ -257,7 +262,7 @@ def test_the_first_source_in_order_keeps_a_duplicate(tmp_path: Path) -> None:
     two = write(tmp_path, "two", [sft("Explain the sun", "It is a star.", id="2", source="two")])
     assert [e.id for e in read_examples(run_filter(tmp_path / "a", [one, two]))] == ["1"]
     assert [e.id for e in read_examples(run_filter(tmp_path / "b", [two, one]))] == ["2"]
-    both = run_filter(tmp_path / "c", [one, two], Filter(duplicates=False))
+    both = run_filter(tmp_path / "c", [one, two], Filter(duplicates=Duplicates(conversations=False)))
     assert [e.id for e in read_examples(both)] == ["1", "2"]
 
 

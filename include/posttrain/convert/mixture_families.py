@@ -1,0 +1,50 @@
+"""The mixtures that Tülu 3 publishes, as families: one line a mixture. Their rows have the layout of another family."""
+
+from __future__ import annotations
+
+from posttrain.convert.family import Family
+from posttrain.convert.rlvr import convert_rlvr
+from posttrain.convert.tulu3_mixtures import convert_tulu3_preference_mixture, convert_tulu3_sft_mixture
+
+_TULU = "train/allenai__open-instruct"
+
+
+def _preference(size: str, revision: str = "main") -> Family:
+    hub = f"allenai/llama-3.1-tulu-3-{size}-preference-mixture"
+    return Family(
+        convert=convert_tulu3_preference_mixture, kinds=("preference",), columns=("id", "prompt", "chosen", "rejected", "source"),
+        layout=f"The {size.upper()} preference mixture as published; id and source of every row are kept.",
+        origin=hub, license="ODC-BY-1.0; its parts keep their own terms", hub=hub, revision=revision,
+        tested_on=(f"{_TULU}/preference_sample.jsonl.gz",) if size == "8b" else (),
+    )
+
+
+def _rlvr(hub: str, license: str, what: str, *tested_on: str, revision: str = "main") -> Family:
+    return Family(
+        convert=convert_rlvr, kinds=("rlvr",), columns=("messages", "ground_truth", "dataset", "constraint_type"), layout=what,
+        origin=hub, license=license, hub=hub, revision=revision, tested_on=tested_on,
+    )
+
+
+MIXTURE_FAMILIES: dict[str, Family] = {
+    "tulu3_sft_mixture": Family(
+        convert=convert_tulu3_sft_mixture, columns=("id", "messages", "source"),
+        layout="The SFT mixture as published; id and source are kept, category and licence are those of the row's part.",
+        origin="allenai/tulu-3-sft-mixture", license="ODC-BY-1.0; its parts keep their own terms",
+        hub="allenai/tulu-3-sft-mixture", tested_on=(f"{_TULU}/sft_sample.jsonl.gz",),
+    ),
+    "tulu3_preference_8b": _preference("8b"),
+    "tulu3_preference_70b": _preference("70b", "c3814155b6710034871fa5aa0cda6be5530565c9"),
+    "tulu3_preference_405b": _preference("405b"),
+    "rlvr_mixed": _rlvr(
+        "allenai/RLVR-GSM-MATH-IF-Mixed-Constraints", "ODC-BY-1.0; its parts keep their own terms",
+        "The three sets that Tülu 3's RLVR trains on: 7,473 of GSM8K, 7,500 of MATH, 14,973 constraints.",
+        f"{_TULU}/rlvr_sample.jsonl.gz", revision="22aaec1d591cfd5fda0919a428d53944315fb63d",
+    ),
+    "rlvr_gsm": _rlvr(
+        "allenai/RLVR-GSM", "MIT", "GSM8K with worked examples before the question: 7,473 training rows. The 1,319 rows of its "
+        "test split are refused by the hash of the question, wherever they come from.",
+    ),
+    "rlvr_math": _rlvr("allenai/RLVR-MATH", "MIT", "MATH's training problems with worked examples before the question."),
+    "rlvr_ifeval": _rlvr("allenai/RLVR-IFeval", "ODC-BY-1.0", "Prompts with one checkable constraint each."),
+}

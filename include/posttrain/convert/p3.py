@@ -1,0 +1,17 @@
+"""P3 and what was made of it: a prompted task and its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from posttrain.convert.draft import Draft
+from posttrain.convert.fields import object_of, text_of
+from posttrain.convert.prompt_completion import strip_end_of_text
+from posttrain.convert.turns import question_answer
+
+
+def convert_p3(row: Any) -> list[Draft]:
+    """{inputs_pretokenized, targets_pretokenized} (bigscience/P3, whose `inputs` are token ids), or {prompt, completion}."""
+    fields = object_of(row)
+    answer = text_of(fields, "targets_pretokenized", "completion")
+    return [Draft(messages=question_answer(text_of(fields, "inputs_pretokenized", "prompt"), strip_end_of_text(answer)))]

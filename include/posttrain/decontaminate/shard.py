@@ -1,0 +1,117 @@
+"""The rows of one part file against the eval index, in a worker process."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from posttrain.columns import conversations_of, examples_of
+from posttrain.decontaminate.contamination import ContaminationTable
+from posttrain.decontaminate.index import load_index
+from posttrain.decontaminate.matches import (
+    Evidence,
+    TrainingRow,
+    decide,
+    describe,
+    find_contamination,
+    removal_reason,
+    strongest,
+)
+from posttrain.decontaminate.search import EvalSearch, embedded, open_search
+from posttrain.recipe import Decontaminate
+from posttrain.schema import Example, Message, conversation, prompt_of
+from posttrain.shards import Shard
+from posttrain.storage import ArtifactWriter, Manifest, load_manifest, read_batches
+
+REVIEW = "review_"
+"""The review band of a kind is a split of its own, which the mixture does not read: `review_sft`."""
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    index: Manifest
+    settings: Decontaminate
+
+
+def compare_shard(shard: Shard, job: ShardJob, out: ArtifactWriter) -> None:
+    """Clean rows and the review band as they came, removed rows with their reason, the evidence and the counts."""
+    places: dict[str, list[pa.Table]] = {"keep": [], "review": []}
+    with _search(job) as search:
+        table, evidence = ContaminationTable(search.index, job.settings.dataset_threshold), Evidence(search.index)
+        for batch in read_batches(shard.path):
+            rows = training_rows(shard.split, batch)
+            findings = find_contamination(rows, search, job.settings)
+            decisions = [decide(found) if found else "keep" for found in findings]
+            hits = [n for n, found in enumerate(findings) if found]
+            for n, example in zip(hits, _examples(shard.split, batch, hits), strict=True):
+                evidence.add(rows[n], findings[n])
+                table.count(example.source, row_name(example), findings[n])
+                if decisions[n] == "remove":
+                    out.reject_example(example, removal_reason(findings[n]), describe(strongest(findings[n])), "messages")
+            for source, number in Counter(row.source for row in rows).items():
+                out.read(source, number)
+                table.sources.add(source)
+            for source, number in Counter(r.source for r, d in zip(rows, decisions, strict=True) if d != "remove").items():
+                out.kept(source, number)
+            for decision, tables in places.items():
+                chosen = [n for n, d in enumerate(decisions) if d == decision]
+                tables.append(_take(batch, chosen))
+        evidence.write(out)
+    for decision, split in (("keep", shard.split), ("review", REVIEW + shard.split)):
+        if any(t.num_rows for t in places[decision]):
+            out.write_table(out.part_name(split), pa.concat_tables(places[decision]), split)
+    out.facts["contamination"] = table.state()
+
+
+@contextmanager
+def _search(job: ShardJob) -> Iterator[EvalSearch]:
+    """The embedded index is loaded once a process; a server is asked anew for each shard."""
+    if job.settings.index == "embedded":
+        yield _embedded(job.index.path, job.index.content)
+    else:
+        with open_search(job.index, job.settings) as search:
+            yield search
+
+
+@functools.lru_cache(maxsize=1)
+def _embedded(path: str, content: str) -> EvalSearch:
+    return embedded(load_index(load_manifest(path)))
+
+
+def training_rows(kind: str, batch: pa.RecordBatch) -> list[TrainingRow]:
+    """The user turns of each conversation; of a pair, those of the chosen side, or of the rejected where there is no chosen."""
+    if kind == "preference":
+        sides = zip(conversations_of(batch.column("chosen")), conversations_of(batch.column("rejected")), strict=True)
+        conversations = (chosen or rejected for chosen, rejected in sides)
+    else:
+        conversations = conversations_of(batch.column("messages"))
+    ids, sources = batch.column("id").to_pylist(), batch.column("source").to_pylist()
+    return [_user_turns(*row) for row in zip(ids, sources, conversations, strict=True)]
+
+
+def training_row(example: Example) -> TrainingRow:
+    """`training_rows` for one example."""
+    return _user_turns(example.id, example.source, conversation(example))
+
+
+def _user_turns(id: str, source: str, messages: tuple[Message, ...]) -> TrainingRow:
+    return TrainingRow(id, source, [(n, m.content) for n, m in enumerate(messages) if m.role == "user"])
+
+
+def row_name(example: Example) -> Hashable:
+    """What counts as one row: an SFT example and its RLVR twin come from the same raw row and ask the same."""
+    return example.id if example.raw_row is None else (example.raw_file, example.raw_row, prompt_of(example))
+
+
+def _examples(kind: str, batch: pa.RecordBatch, places: list[int]) -> list[Example]:
+    return [e for part in _take(batch, places).to_batches() for e in examples_of(kind, part)] if places else []
+
+
+def _take(batch: pa.RecordBatch, places: list[int]) -> pa.Table:
+    table = pa.Table.from_batches([batch])
+    return table if len(places) == batch.num_rows else table.take(pa.array(places, pa.int64()))

@@ -1,0 +1,51 @@
+"""Placeholders that nobody filled, and sentences in which a model speaks of itself."""
+
+from __future__ import annotations
+
+import re
+
+from posttrain import recipe
+from posttrain.filters.view import RowView
+
+_BRACES = re.compile(r"(?<![\\\w}{^_$])\{\{\s*[A-Za-z][A-Za-z_. ]{1,40}[A-Za-z]\s*\}\}(?!\})")
+_CODE = ("```", "{%", "{{#", "{{/", "jinja", "handlebars", "mustache", "angular", "vue", "django", "liquid", "template", "html",
+         "템플릿")
+"""Where one of these stands in the row, braces are most likely what the conversation is about."""
+
+MARKS = ("{{",)
+
+
+def has_placeholder(row: RowView, settings: recipe.Filter) -> str | None:
+    """`{{name}}`, `{{ user name }}` in any turn, unless the conversation is about templates or holds code."""
+    found = _BRACES.search(row.text)
+    if found is None:
+        return None
+    text = row.text.lower()
+    return None if any(sign in text for sign in _CODE) else f"the placeholder {found[0]!r}"
+
+
+_BEGINNINGS = ("as", "being", "i am", "i'm", "i’m", "just")
+_MODELS = ("an ai", "an artificial intelligence", "a large", "a text-based ai", "an ai-based", "a language")
+_MODELS_KO = ("모델", "어시스턴트", "챗봇")
+_ENDINGS_KO = ("이기 때문에", "이므로", "이라서", "로서", "로써", "으로서", "입니다", "인 저")
+_I_KO = ("저는 ai", "나는 ai", "저는 인공지능", "나는 인공지능", "저는 인공 지능", "나는 인공 지능")
+MODEL_PHRASES = re.compile(
+    rf"\b(?:{'|'.join(_BEGINNINGS)}) (?:{'|'.join(_MODELS)})(?: text-based)?(?: large)?(?: language)?"
+    r" (?:model|assistant|chatbot)\b"
+    r"|\bas an ai,|\bas an ai (?:i |developed |created |trained )"
+    rf"|(?:ai|인공지능|인공 지능|언어) ?(?:언어 ?)?(?:{'|'.join(_MODELS_KO)})(?:{'|'.join(_ENDINGS_KO)})"
+    rf"|(?:{'|'.join(_I_KO)}) ?(?:언어 ?모델|어시스턴트|비서|챗봇)?(?:이기 때문에|이므로|이라서|로서|라서)",
+    re.IGNORECASE | re.ASCII,
+)
+MODEL_MARKS = (
+    *(f"{beginning} {model}" for beginning in _BEGINNINGS for model in _MODELS),
+    *(model + ending for model in _MODELS_KO for ending in _ENDINGS_KO), *_I_KO,
+)
+
+
+def speaks_as_a_model(row: RowView, settings: recipe.Filter) -> str | None:
+    """ "As an AI language model", "AI 언어 모델로서" in an answer: the phrase of another model's training."""
+    for answer in row.answers:
+        if found := MODEL_PHRASES.search(answer):
+            return f"the answer says {found[0]!r}"
+    return None

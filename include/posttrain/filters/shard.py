@@ -1,0 +1,92 @@
+"""The first step of the filter stage: the rules over the rows of one part file, in a worker process."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from posttrain import recipe
+from posttrain.columns import ExampleColumns, examples_of
+from posttrain.duplicates.fingerprints import Fingerprints, fingerprint
+from posttrain.duplicates.store import write_words
+from posttrain.duplicates.texts import compared_texts
+from posttrain.filters.counts import RuleCounts
+from posttrain.filters.rules import prepare_rules
+from posttrain.schema import SCHEMAS, Example
+from posttrain.shards import Shard
+from posttrain.storage import ArtifactWriter, read_batches
+
+FINGERPRINTS, REPORTED = "fingerprints.npz", "reported.json"
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """What `judge_shard` needs: settings, and a local folder for the words that near duplicates are compared by, or ""."""
+
+    settings: recipe.Filter
+    words: str
+
+
+def judge_shard(shard: Shard, job: ShardJob, out: ArtifactWriter) -> None:
+    """Judge the rows of one part file. Leaves the candidates as they are to be kept, their fingerprints and the rules' counts."""
+    settings, judge, counts = job.settings, prepare_rules(job.settings), RuleCounts()
+    batches, compared, reported, rows = [], [], [], 0
+    kept: Counter[str] = Counter()
+    for batch in read_batches(shard.path):
+        places, examples, changed = [], [], False
+        for place, read in enumerate(examples_of(shard.split, batch)):
+            out.read(read.source)
+            verdict = judge(read)
+            if verdict.drop:
+                counts.add(read, verdict.drop)
+                out.reject_example(read, verdict.drop.reason, verdict.drop.detail)
+                continue
+            example = verdict.example
+            changed = changed or example is not read
+            for found in verdict.reported:
+                counts.add(example, found)
+                reported.append((rows + len(places), found.rule, found.reason, found.detail))
+            places.append(place)
+            examples.append(example)
+            kept[example.source] += 1
+            compared.append(compared_texts(example, settings.duplicates))
+        rows += len(places)
+        batches.append(_kept_rows(shard.split, batch, places, examples if changed else None))
+    for source, number in kept.items():
+        out.kept(source, number)
+    if rows:
+        out.write_table(out.part_name(shard.split), pa.concat_tables(batches), shard.split)
+    prints = fingerprint(compared, settings.duplicates)
+    out.write_bytes(FINGERPRINTS, _npz(prints))
+    if settings.select and settings.select.quality:
+        out.write_bytes(REPORTED, json.dumps(reported).encode())
+    if job.words:
+        write_words(words_file(job.words, out.key), (row.words for row in compared))
+    out.facts["counts"] = counts.state()
+
+
+def _kept_rows(split: str, batch: pa.RecordBatch, places: list[int], changed: list[Example] | None) -> pa.Table:
+    """The rows at `places`; rebuilt from the examples where a rule has changed some of them."""
+    if changed is not None or batch.schema != SCHEMAS[split]:
+        columns = ExampleColumns(split)
+        examples = list(examples_of(split, batch)) if changed is None else changed
+        for example in examples if changed is not None else (examples[place] for place in places):
+            columns.append(example)
+        return columns.table()
+    table = pa.Table.from_batches([batch])
+    return table if len(places) == batch.num_rows else table.take(pa.array(places, pa.int64()))
+
+
+def _npz(prints: Fingerprints) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, conversation=prints.conversation, prompt=prints.prompt, group=prints.group, signature=prints.signature)
+    return buffer.getvalue()
+
+
+def words_file(folder: str, key: str) -> str:
+    return f"{folder}/{key}"

@@ -1,0 +1,1 @@
+"""Chat templates, tokenizers, and the tokenised mixture that SFT trains on."""

@@ -1,0 +1,151 @@
+"""Worker processes for library stages: `Workers.map` is `map` over several Python processes, results in order.
+
+A worker is `python -m posttrain.workers`: it reads pickled (function, item) pairs from its standard input and writes the
+pickled results to its standard output. Not multiprocessing: that refuses to start children where the caller is a daemon
+process (a worker of Airflow's LocalExecutor), and imports the caller's main module again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pickle
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+PACKAGE_ROOT = Path(__file__).parents[1]
+_LENGTH = struct.Struct("<Q")
+_PR_SET_PDEATHSIG = 1
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended in the middle of its work: killed, or out of memory."""
+
+
+def worker_count() -> int:
+    """POSTTRAIN_WORKERS, else the cores that this process may use. It decides how long a stage takes, and never its result."""
+    given = os.environ.get("POSTTRAIN_WORKERS")
+    if given is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not given.isdigit() or int(given) < 1:
+        raise ValueError(f"POSTTRAIN_WORKERS is a number of processes, at least 1, not {given!r}")
+    return int(given)
+
+
+class Workers:
+    """Up to `count` processes, started when they are first needed and ended with the block; 1 works in this process."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for process in self._processes:
+            if process.stdin:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()  # an idle worker ends by itself
+            if kind is not None:
+                process.kill()
+        for process in self._processes:
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """The results in the order of `items`. `function` is one of a module; an exception in a worker is raised here."""
+        items = list(items)
+        if self.count == 1 or len(items) < 2:
+            yield from map(function, items)
+            return
+        # Started here and not in the pool's threads: a child dies with the *thread* that started it (PR_SET_PDEATHSIG).
+        while len(self._processes) < min(self.count, len(items)):
+            self._start()
+        with ThreadPoolExecutor(len(self._processes)) as threads:
+            try:
+                yield from threads.map(lambda item: self._call(function, item), items)
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                for process in self._processes:
+                    process.kill()
+                raise
+
+    def _start(self) -> None:
+        path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "posttrain.workers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path}, preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+        self._processes.append(process)
+        self._idle.put(process)
+
+    def _call(self, function: Callable[[Item], Result], item: Item) -> Result:
+        process = self._idle.get()
+        try:
+            _send(process.stdin, (function, item))
+            done, value = _receive(process.stdout)
+        except (BrokenPipeError, EOFError) as error:
+            raise WorkerDied(f"a worker process ended with status {process.wait()} in {function.__module__}."
+                             f"{function.__qualname__}; -9 is what a machine out of memory does") from error
+        finally:
+            self._idle.put(process)
+        if done:
+            return value
+        raise value
+
+
+def _send(pipe: Any, value: Any) -> None:
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    pipe.write(_LENGTH.pack(len(data)))
+    pipe.write(data)
+    pipe.flush()
+
+
+def _receive(pipe: Any) -> Any:
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    data = pipe.read(_LENGTH.unpack(head)[0])
+    return pickle.loads(data)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def serve(tasks: BinaryIO, results: BinaryIO) -> None:
+    """Do tasks until there are no more. An exception is a result; its traceback in this process is a note on it."""
+    while True:
+        try:
+            function, item = _receive(tasks)
+        except EOFError:
+            return
+        try:
+            reply = (True, function(item))
+        except Exception as error:
+            error.add_note("in a worker process:\n" + traceback.format_exc())
+            reply = (False, error)
+        _send(results, reply)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    _results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the results
+    serve(sys.stdin.buffer, _results)

@@ -1,0 +1,73 @@
+"""Several processes behind one `map`, with real processes."""
+
+import os
+import time
+
+import pytest
+
+from posttrain.workers import WorkerDied, Workers, worker_count
+
+
+def test_the_results_come_in_the_order_of_the_items_and_from_other_processes() -> None:
+    with Workers(2) as workers:
+        assert list(workers.map(len, ["a", "", "한국어", "dd"])) == [1, 0, 3, 2]
+        assert set(workers.map(_pid, range(4))).isdisjoint({os.getpid()})
+
+
+def test_one_worker_or_one_item_needs_no_process() -> None:
+    with Workers(1) as one, Workers(4) as many:
+        assert set(one.map(_pid, range(3))) == set(many.map(_pid, [0])) == {os.getpid()}
+
+
+def test_an_exception_comes_back_with_the_place_where_it_was_raised() -> None:
+    with Workers(2) as workers, pytest.raises(ValueError, match="invalid literal") as raised:
+        list(workers.map(int, ["1", "x", "2"]))
+    assert "in a worker process" in "".join(raised.value.__notes__)
+
+
+def test_a_worker_that_is_killed_is_said_to_be() -> None:
+    with Workers(2) as workers, pytest.raises(WorkerDied, match="status -9"):
+        list(workers.map(_kill_own_process, range(2)))
+
+
+def test_the_processes_end_with_the_block_whatever_happens() -> None:
+    with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
+        pids = list(workers.map(_pid, range(2)))
+        raise KeyboardInterrupt
+    assert not any(_alive(pid) for pid in pids)
+
+
+def test_what_a_worker_prints_does_not_disturb_its_results(capfd: pytest.CaptureFixture[str]) -> None:
+    with Workers(2) as workers:
+        assert list(workers.map(_print, ["a", "b"])) == ["a", "b"]
+    assert sorted(capfd.readouterr().err.split()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", ""])
+def test_a_wrong_number_of_workers_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("POSTTRAIN_WORKERS", wrong)
+    with pytest.raises(ValueError, match="POSTTRAIN_WORKERS"):
+        worker_count()
+
+
+def _pid(_: object) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def _kill_own_process(_: object) -> None:
+    os.kill(os.getpid(), 9)
+
+
+def _print(text: str) -> str:
+    print(text)
+    os.system("true")
+    return text
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
