@@ -35,7 +35,8 @@ def artifact(folder: Path, name: str, examples: list[SFTExample]) -> Manifest:
 @pytest.fixture
 def inputs(tmp_path: Path) -> list[Manifest]:
     """Two sources: one row each that a rule drops, a conversation in both, a near copy, and a copied eval question."""
-    first = [example("one", 0, "Tell me a story", STORY), example("one", 1, "2+2?", "4"), example("one", 2, "바다는 왜 파란가요?"),
+    first = [example("one", 0, "Tell me a story", STORY), example("one", 1, "2+2?", "4"),
+             example("one", 2, "바다는 왜 파란가요?"),
              example("one", 3, "Please answer: how many apples does Tom have after he buys four more at the market?")]
     second = [example("two", 0, "바다는  왜 파란가요?"), example("two", 1, "Tell me a story", STORY + " today"),
               example("two", 2, "Who are you?", "I am ChatGPT."), example("two", 3, "Why is the sea blue?")]
@@ -73,7 +74,8 @@ def test_two_processes_write_the_same_artifact_as_one(
     alone = filtered(tmp_path / "one-process", inputs, NEAR)
     monkeypatch.setattr(shards, "ROWS_FOR_WORKERS", 1)
     monkeypatch.setenv("POSTTRAIN_WORKERS", "2")
-    assert [(e.name, e.sha256) for e in filtered(tmp_path / "two", inputs, NEAR).files] == [(e.name, e.sha256) for e in alone.files]
+    both = filtered(tmp_path / "two", inputs, NEAR)
+    assert [(e.name, e.sha256) for e in both.files] == [(e.name, e.sha256) for e in alone.files]
 
 
 def test_only_a_changed_shard_is_done_again(tmp_path: Path, inputs: list[Manifest]) -> None:
