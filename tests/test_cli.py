@@ -176,6 +176,18 @@ def test_decontaminate_with_an_index_of_its_own_command(tmp_path: Path) -> None:
     assert [p["stage"] for p in parents] == ["index_evals", "file"] and parents[0]["path"] == str(tmp_path / "index")
 
 
+def test_decontaminate_takes_artifacts_and_files_together(tmp_path: Path) -> None:
+    (tmp_path / "evals").mkdir()
+    write_jsonl(tmp_path / "evals" / "gsm.jsonl", [{"question": LEAK, "answer": "19"}])
+    write_jsonl(tmp_path / "train.jsonl", TRAIN)
+    write_jsonl(tmp_path / "alpaca.jsonl", ALPACA)
+    converted = counts(posttrain("convert", "--family", "alpaca", "--in", "alpaca.jsonl", "--out", "converted", "--json",
+                                 folder=tmp_path))
+    command = ("decontaminate", "--train", "converted", "train.jsonl", "--evals", "evals", "--out", "clean", "--json")
+    done = counts(posttrain(*command, folder=tmp_path))
+    assert done["rows"] == {"read": converted["rows"]["kept"] + 2, "kept": converted["rows"]["kept"] + 1, "rejected": 1}
+
+
 def test_verify_scores_rows(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "rows.jsonl", [
         {"completion": "5 + 3 - 2 = 6\n#### 6", "ground_truth": "6", "id": "철수"},

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from posttrain.recipe import Recipe, data_root
+from posttrain.recipe import Recipe, RecipeError, data_root
 from posttrain.run import Run
 from posttrain.storage import ArtifactWriter, StageResult
 from posttrain.train.launch import Launcher
@@ -22,6 +22,8 @@ def check_inputs(recipe: Recipe) -> None:
     from posttrain.evaluate import task_file
 
     check_files([item.load for item in (*recipe.sources, *recipe.evals)], data_root())
+    if recipe.launch.config_file and not Path(recipe.launch.config_file).is_file():
+        raise RecipeError(f"launch.config_file: there is no file {recipe.launch.config_file}; `accelerate config` writes one")
     for spec in recipe.evals:
         if spec.task:
             task_file(spec.task)

@@ -7,7 +7,8 @@ import time
 import psutil
 import pytest
 
-from posttrain.recipe import Launch
+from posttrain.pipeline import check_inputs
+from posttrain.recipe import Launch, RecipeError, load_recipe
 from posttrain.train.launch import Launcher, ProcessFailed, accelerate_arguments
 
 
@@ -69,3 +70,12 @@ def runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_configuration_file_that_is_not_there_is_refused_before_the_first_task(tmp_path):
+    missing = tmp_path / "fsdp.yaml"
+    recipe = load_recipe("smoke", {"launch": {"config_file": str(missing)}})
+    with pytest.raises(RecipeError, match="fsdp.yaml; `accelerate config` writes one"):
+        check_inputs(recipe)
+    missing.write_text("distributed_type: FSDP")
+    check_inputs(recipe)

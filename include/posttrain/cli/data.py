@@ -283,7 +283,8 @@ def decontaminate(
     found = options.recipe_of(recipe)
     settings = found.decontaminate if found else settings_of.Decontaminate()
     with unfinished(out) as folder:
-        if is_artifact(Path(evals)):
+        # Rows of files stay as they were published, unless artifacts or an index of this pipeline come with them.
+        if is_artifact(Path(evals)) or len({is_artifact(path) for path in train}) > 1:
             index, inputs = eval_index(evals, settings, folder, None), read_inputs(train, folder)
             keyed = with_index(index, evals, inputs)
 

@@ -14,7 +14,6 @@ from posttrain import pipeline
 from posttrain.cli import options
 from posttrain.cli.run_stage import do_stage
 from posttrain.loop import decide, record_stop
-from posttrain.pipeline import check_inputs
 from posttrain.recipe import STAGES
 from posttrain.report import score_lines, verdict_of, write_mixture_report, write_report
 from posttrain.report.facts import read_round
@@ -47,7 +46,6 @@ def run(
     found = options.needed_recipe(recipe)
     if seed is not None:
         found = found.model_copy(update={"seed": seed})
-    check_inputs(found)
     pipeline.check_inputs(found)
     name = run_id or f"{found.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     new = start_run(found, name, until=until, max_rounds=rounds)

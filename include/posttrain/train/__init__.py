@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.run import Run
-from posttrain.storage import ArtifactWriter, Manifest, StageResult, scratch_folder
+from posttrain.storage import ArtifactWriter, Manifest, StageResult, scratch_folder, sha256_file
 from posttrain.tokenize.tokenizer import tokenizer_settings
 from posttrain.train.job import write_job
 from posttrain.train.launch import Launcher, accelerate_arguments, python_arguments
@@ -41,6 +41,8 @@ def train_stage(run: Run, stage: str, inputs: list[Manifest], launcher: Launcher
         take_results(folder, out)
 
     settings: dict[str, Any] = {name: recipe[name] for name in SETTINGS[stage]}
+    if "launch" in settings and run.recipe.launch.config_file:
+        settings["launch_config"] = sha256_file(run.recipe.launch.config_file)
     if stage == "base":
         settings |= tokenizer_settings(run.recipe.tokenize)
     return run.stage(stage, SCRIPTS[stage], inputs=inputs, settings=settings, work=work)
