@@ -153,6 +153,14 @@ def test_a_loop_started_over_the_rest_api_finishes_by_itself(standalone: Standal
     assert Path(second.folder, "report.html").is_file()
 
 
+def test_the_mixture_is_the_one_of_the_command_line(tmp_path: Path) -> None:
+    """LocalExecutor's processes, and one process without Airflow: the same bytes."""
+    arguments = [sys.executable, "-m", "posttrain", "run", "smoke", "--until", "mix", "--run-id", "alone"]
+    subprocess.run(arguments, env=os.environ | {"POSTTRAIN_WORKSPACE": str(tmp_path)}, check=True, capture_output=True)
+    alone, airflow = load_run("alone", str(tmp_path)).manifest("mix"), load_run("e2e").manifest("mix")
+    assert [(e.name, e.sha256) for e in alone.files] == [(e.name, e.sha256) for e in airflow.files]
+
+
 def test_a_person_is_asked_before_the_release(standalone: Standalone) -> None:
     """Thresholds of 0 let the gate pass; nothing is released until somebody says yes. The stages are all done already."""
     conf = {"recipe": "smoke", "approval": True, "thresholds": {"addition": 0, "korean_division": 0}}
