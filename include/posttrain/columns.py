@@ -69,6 +69,12 @@ class _Turns:
         return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), turns, type=MESSAGES)
 
 
+def take_rows(batch: pa.RecordBatch, places: list[int]) -> pa.Table:
+    """The rows at `places`, which ascend; all of them without a copy."""
+    table = pa.Table.from_batches([batch])
+    return table if len(places) == batch.num_rows else table.take(pa.array(places, pa.int64()))
+
+
 def examples_of(kind: str, batch: pa.RecordBatch) -> Iterator[Example]:
     """The rows of a batch as examples. A column that the batch lacks takes its default, an unknown one is refused."""
     cls, names = EXAMPLE_TYPES[kind], batch.schema.names

@@ -8,7 +8,6 @@ process (a worker of Airflow's LocalExecutor), and imports the caller's main mod
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pickle
 import queue
@@ -19,16 +18,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
+
+from posttrain.child_process import die_with_parent, python_path
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PACKAGE_ROOT = Path(__file__).parents[1]
 _LENGTH = struct.Struct("<Q")
-_PR_SET_PDEATHSIG = 1
 
 
 class WorkerDied(RuntimeError):
@@ -87,10 +85,9 @@ class Workers:
                 raise
 
     def _start(self) -> None:
-        path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(
             [sys.executable, "-m", "posttrain.workers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path}, preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            env={**os.environ, "PYTHONPATH": python_path()}, preexec_fn=die_with_parent,
         )
         self._processes.append(process)
         self._idle.put(process)
@@ -123,10 +120,6 @@ def _receive(pipe: Any) -> Any:
         raise EOFError
     data = pipe.read(_LENGTH.unpack(head)[0])
     return pickle.loads(data)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def serve(tasks: BinaryIO, results: BinaryIO) -> None:

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 
 from posttrain.columns import examples_of
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
-from posttrain.decontaminate.index import check_eval_files, load_index
+from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import MATCHES, merge_evidence
-from posttrain.decontaminate.shard import REVIEW, ShardJob, compare_shard
+from posttrain.decontaminate.shard import REVIEW, ShardJob, compare_shard, loaded_index
 from posttrain.shards import shards_of, take_counts, work_shards, workers_for
 from posttrain.storage import read_table
 from posttrain.workers import Workers
@@ -43,7 +43,7 @@ def decontaminate_examples(rows: list[Manifest], index: Manifest, settings: Deco
     # A server has its own concurrency; several processes would only queue there.
     with workers_for(shards) if settings.index == "embedded" else Workers(1) as workers:
         done = work_shards(out, shards, compare_shard, ShardJob(index, settings), workers, content=index.content)
-    table = ContaminationTable(load_index(index), settings.dataset_threshold)
+    table = ContaminationTable(loaded_index(index.path, index.content), settings.dataset_threshold)
     for manifest in done:
         table.merge(manifest.facts["contamination"])
         take_counts(manifest, out)

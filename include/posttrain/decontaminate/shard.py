@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from posttrain.columns import conversations_of, examples_of
+from posttrain.columns import conversations_of, examples_of, take_rows
 from posttrain.decontaminate.contamination import ContaminationTable
-from posttrain.decontaminate.index import load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.matches import (
     Evidence,
     TrainingRow,
@@ -60,7 +60,7 @@ def compare_shard(shard: Shard, job: ShardJob, out: ArtifactWriter) -> None:
                 out.kept(source, number)
             for decision, tables in places.items():
                 chosen = [n for n, d in enumerate(decisions) if d == decision]
-                tables.append(_take(batch, chosen))
+                tables.append(take_rows(batch, chosen))
         evidence.write(out)
     for decision, split in (("keep", shard.split), ("review", REVIEW + shard.split)):
         if any(t.num_rows for t in places[decision]):
@@ -72,15 +72,16 @@ def compare_shard(shard: Shard, job: ShardJob, out: ArtifactWriter) -> None:
 def _search(job: ShardJob) -> Iterator[EvalSearch]:
     """The embedded index is loaded once a process; a server is asked anew for each shard."""
     if job.settings.index == "embedded":
-        yield _embedded(job.index.path, job.index.content)
+        yield embedded(loaded_index(job.index.path, job.index.content))
     else:
         with open_search(job.index, job.settings) as search:
             yield search
 
 
 @functools.lru_cache(maxsize=1)
-def _embedded(path: str, content: str) -> EvalSearch:
-    return embedded(load_index(load_manifest(path)))
+def loaded_index(path: str, content: str) -> EvalIndex:
+    """The index artifact at `path`; `content`, its hash, tells it from another one that lay there before."""
+    return load_index(load_manifest(path))
 
 
 def training_rows(kind: str, batch: pa.RecordBatch) -> list[TrainingRow]:
@@ -109,9 +110,4 @@ def row_name(example: Example) -> Hashable:
 
 
 def _examples(kind: str, batch: pa.RecordBatch, places: list[int]) -> list[Example]:
-    return [e for part in _take(batch, places).to_batches() for e in examples_of(kind, part)] if places else []
-
-
-def _take(batch: pa.RecordBatch, places: list[int]) -> pa.Table:
-    table = pa.Table.from_batches([batch])
-    return table if len(places) == batch.num_rows else table.take(pa.array(places, pa.int64()))
+    return [e for part in take_rows(batch, places).to_batches() for e in examples_of(kind, part)] if places else []

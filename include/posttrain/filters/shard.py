@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from posttrain import recipe
-from posttrain.columns import ExampleColumns, examples_of
+from posttrain.columns import ExampleColumns, examples_of, take_rows
 from posttrain.duplicates.fingerprints import Fingerprints, fingerprint
 from posttrain.duplicates.store import write_words
 from posttrain.duplicates.texts import compared_texts
@@ -56,7 +56,10 @@ def judge_shard(shard: Shard, job: ShardJob, out: ArtifactWriter) -> None:
             kept[example.source] += 1
             compared.append(compared_texts(example, settings.duplicates))
         rows += len(places)
-        batches.append(_kept_rows(shard.split, batch, places, examples if changed else None))
+        if changed or batch.schema != SCHEMAS[shard.split]:
+            batches.append(_table_of(shard.split, examples))
+        else:
+            batches.append(take_rows(batch, places))
     for source, number in kept.items():
         out.kept(source, number)
     if rows:
@@ -70,16 +73,11 @@ def judge_shard(shard: Shard, job: ShardJob, out: ArtifactWriter) -> None:
     out.facts["counts"] = counts.state()
 
 
-def _kept_rows(split: str, batch: pa.RecordBatch, places: list[int], changed: list[Example] | None) -> pa.Table:
-    """The rows at `places`; rebuilt from the examples where a rule has changed some of them."""
-    if changed is not None or batch.schema != SCHEMAS[split]:
-        columns = ExampleColumns(split)
-        examples = list(examples_of(split, batch)) if changed is None else changed
-        for example in examples if changed is not None else (examples[place] for place in places):
-            columns.append(example)
-        return columns.table()
-    table = pa.Table.from_batches([batch])
-    return table if len(places) == batch.num_rows else table.take(pa.array(places, pa.int64()))
+def _table_of(split: str, examples: list[Example]) -> pa.Table:
+    columns = ExampleColumns(split)
+    for example in examples:
+        columns.append(example)
+    return columns.table()
 
 
 def _npz(prints: Fingerprints) -> bytes:

@@ -7,18 +7,16 @@ Training, generation and evaluation never run in the caller's interpreter. The c
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
+from posttrain.child_process import die_with_parent, python_path
 from posttrain.recipe import Launch
 
-PACKAGE_ROOT = Path(__file__).parents[2]
 KILL_GRACE_SECONDS = 4.0
 """Airflow itself allows a task 5 s between SIGTERM and SIGKILL."""
 
@@ -31,8 +29,6 @@ DEFAULT_ENVIRONMENT = {
     "GOMP_SPINCOUNT": "10000",
 }
 """What a stage's process gets where the caller's environment says nothing else."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 class ProcessFailed(RuntimeError):
@@ -70,11 +66,10 @@ class Launcher:
         Raises ProcessFailed with the last lines of its output where it does not end with 0. Whatever ends the
         wait (Ctrl-C, a task's time-out) ends the process group as well.
         """
-        path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = {**DEFAULT_ENVIRONMENT, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+        env = {**DEFAULT_ENVIRONMENT, **os.environ, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            env=env, start_new_session=True, preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            env=env, start_new_session=True, preexec_fn=die_with_parent,
         )
         with self._lock:
             self._process = process
@@ -107,7 +102,3 @@ class Launcher:
 def _signal_group(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
