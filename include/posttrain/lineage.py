@@ -184,7 +184,7 @@ def _rows(manifest: Manifest, row_id: str) -> list[tuple[dict[str, Any], str, in
 
 def _rejected(manifest: Manifest, row_id: str) -> dict[str, Any] | None:
     for entry in manifest.files:
-        if entry.name.startswith("rejected-"):
+        if entry.is_rejected:
             for row in _select(manifest.file(entry.name), {"id": row_id}):
                 return row
     return None

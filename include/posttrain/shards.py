@@ -86,7 +86,7 @@ def take_counts(manifest: Manifest, out: ArtifactWriter) -> None:
     for source, rows in manifest.by_source.items():
         out.read(source, rows["read"])
     for entry in manifest.files:
-        if entry.name.startswith("rejected-"):
+        if entry.is_rejected:
             table = read_table(manifest.file(entry.name), ["source", "reason"])
             pairs = Counter(zip(table.column("source").to_pylist(), table.column("reason").to_pylist(), strict=True))
             for (source, reason), rows in pairs.items():

@@ -136,6 +136,11 @@ class FileEntry:
     bytes: int
     sha256: str
 
+    @property
+    def is_rejected(self) -> bool:
+        """Whether it holds dropped rows."""
+        return self.name.startswith("rejected-")
+
 
 @dataclass
 class Manifest:
@@ -204,7 +209,7 @@ def read_examples(manifest: Manifest, split: str | None = None) -> Iterator[Exam
 
 def read_rejected(manifest: Manifest) -> Iterator[dict[str, Any]]:
     for entry in manifest.files:
-        if entry.name.startswith("rejected-"):
+        if entry.is_rejected:
             yield from read_parquet(manifest.file(entry.name))
 
 
@@ -420,7 +425,7 @@ class ArtifactWriter:
             stage=self.stage,
             key=self.key,
             path=self.path,
-            content=sha256_json([(e.name, e.sha256) for e in self._files if not e.name.startswith("rejected-")]),
+            content=sha256_json([(e.name, e.sha256) for e in self._files if not e.is_rejected]),
             settings=self.settings,
             code=self.code,
             parents=self.parents,
@@ -472,7 +477,7 @@ def artifact_key(stage: str, settings: dict[str, Any], code: str, inputs: Iterab
 
 
 def _rejected_hashes(manifest: Manifest) -> list[str]:
-    return [entry.sha256 for entry in manifest.files if entry.name.startswith("rejected-")]
+    return [entry.sha256 for entry in manifest.files if entry.is_rejected]
 
 
 def do_once(

@@ -50,7 +50,7 @@ def decontaminate_examples(rows: list[Manifest], index: Manifest, settings: Deco
     overlapping = table.overlapping_sources() if settings.drop_overlapping_sources else {}
     for manifest in done:
         for entry in manifest.files:
-            if entry.name.startswith("rejected-"):
+            if entry.is_rejected:
                 out.adopt(manifest, entry)
             elif entry.split:
                 _take_over(manifest, entry, overlapping, out)

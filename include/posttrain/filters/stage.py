@@ -68,7 +68,7 @@ def _write(
     """Write every shard's remaining rows, in order, and put the dropped ones aside."""
     for manifest in candidates.manifests:
         for entry in manifest.files:
-            if entry.name.startswith("rejected-"):
+            if entry.is_rejected:
                 out.adopt(manifest, entry)
     stays = decision.keep.copy()
     stays[list(refused)] = False

@@ -168,7 +168,7 @@ class _Artifact:
         """(source, reason) → rows in the files of dropped rows."""
         found: Counter[tuple[str, str]] = Counter()
         for entry in self.manifest.files:
-            if entry.name.startswith("rejected-"):
+            if entry.is_rejected:
                 with open_parquet(self.manifest.file(entry.name)) as f:
                     table = pq.read_table(f, columns=["source", "reason"])
                 found.update({(source or "", reason): rows for source, reason, rows in _counted(table, ["source", "reason"])})
@@ -228,7 +228,7 @@ def _own_problems(artifact: _Artifact) -> Iterator[tuple[str, int]]:
     """What does not fit within the manifest itself."""
     manifest = artifact.manifest
     for entry in manifest.files:
-        if entry.split or entry.name.startswith("rejected-"):
+        if entry.split or entry.is_rejected:
             with open_parquet(manifest.file(entry.name)) as f:
                 rows = pq.ParquetFile(f).metadata.num_rows
             if rows != entry.rows:

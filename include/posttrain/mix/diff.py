@@ -169,7 +169,7 @@ class _Chain:
         tables = []
         for number, manifest in enumerate(self.manifests):
             for entry in manifest.files:
-                if entry.name.startswith("rejected-"):
+                if entry.is_rejected:
                     with open_parquet(manifest.file(entry.name)) as f:
                         table = pq.read_table(f, columns=["source", "id", "reason"])
                     table = table.filter(pc.is_valid(table["id"]))

@@ -58,7 +58,7 @@ def _examples(manifests: list[Manifest]) -> dict[str, list[dict[str, Any]]]:
     number = 0
     for manifest in manifests:
         for entry in manifest.files:
-            if not entry.name.startswith("rejected-"):
+            if not entry.is_rejected:
                 continue
             with open_parquet(manifest.file(entry.name)) as f:
                 for batch in pq.ParquetFile(f).iter_batches(batch_size=2048):

@@ -72,7 +72,7 @@ def _find(manifest: Manifest, ids: set[str], *, rejected: bool) -> dict[str, str
     """id → the beginning of the row's turns. Ids are read from all files, bodies only from batches that hold one of them."""
     found: dict[str, str] = {}
     for entry in manifest.files:
-        if entry.name.startswith("rejected-") != rejected or not (rejected or entry.split) or not ids - found.keys():
+        if entry.is_rejected != rejected or not (rejected or entry.split) or not ids - found.keys():
             continue
         with open_parquet(manifest.file(entry.name)) as f:
             file = pq.ParquetFile(f)
