@@ -5,11 +5,14 @@ A table from `pa.Table.from_pylist` costs ten times as much: it looks up every f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from posttrain.schema import EXAMPLE_TYPES, MESSAGES, SCHEMAS, Example, Message
 
@@ -69,10 +72,21 @@ class _Turns:
         return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), turns, type=MESSAGES)
 
 
-def take_rows(batch: pa.RecordBatch, places: list[int]) -> pa.Table:
+def take_rows(batch: pa.RecordBatch, places: Sequence[int] | npt.NDArray[np.int64]) -> pa.Table:
     """The rows at `places`, which ascend; all of them without a copy."""
     table = pa.Table.from_batches([batch])
     return table if len(places) == batch.num_rows else table.take(pa.array(places, pa.int64()))
+
+
+def examples_at(kind: str, batch: pa.RecordBatch, places: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[Example]:
+    """The rows at `places`, which ascend, as examples."""
+    for part in take_rows(batch, places).to_batches():
+        yield from examples_of(kind, part)
+
+
+def value_counts(column: pa.Array) -> list[tuple[str, int]]:
+    """The values of a column of text with how often each stands there, in the order of their first appearance."""
+    return [(pair["values"], pair["counts"]) for pair in pc.value_counts(column).to_pylist()]
 
 
 def examples_of(kind: str, batch: pa.RecordBatch) -> Iterator[Example]:

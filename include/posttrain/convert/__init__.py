@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from posttrain.convert.draft import Converter, Draft, RawRow, convert_rows, row_by_row
 from posttrain.convert.family import Family
@@ -45,4 +47,15 @@ def raw_rows(collected: Manifest) -> Iterator[RawRow]:
         if entry.split == "raw":
             for batch in read_batches(collected.file(entry.name)):
                 files, numbers, raws = (batch.column(name).to_pylist() for name in ("raw_file", "raw_row", "raw"))
-                yield from zip(files, numbers, map(json.loads, raws), strict=True)
+                yield from zip(files, numbers, map(_parsed, raws), strict=True)
+
+
+_decode = msgspec.json.Decoder().decode
+
+
+def _parsed(raw: str) -> Any:
+    """The row that `collect` wrote; msgspec takes half the time and knows no NaN, which Python's JSON has."""
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError:
+        return json.loads(raw)

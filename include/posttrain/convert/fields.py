@@ -19,7 +19,10 @@ def object_of(row: Any) -> dict[str, Any]:
 
 def name_of(row: dict[str, Any], *names: str) -> str | None:
     """The first of the names that the row has a value for; None where it has none of them."""
-    return next((name for name in names if row.get(name) is not None), None)
+    for name in names:
+        if row.get(name) is not None:
+            return name
+    return None
 
 
 def text_of(row: dict[str, Any], *names: str) -> str:

@@ -69,9 +69,11 @@ def begins_with_test_question(text: str) -> bool:
             return True
         if ":" not in beginning[:HEAD_CHARACTERS // 4]:
             return False
-    words = [word.encode("utf-8", "surrogatepass") for word in _words(beginning)]
-    head, start = b"".join(words), 0
-    for word in words[:HEAD_WORDS]:
+    words = _BETWEEN_WORDS.split(_folded(beginning), HEAD_WORDS)
+    words[HEAD_WORDS:] = ["".join(_BETWEEN_WORDS.split(rest)) for rest in words[HEAD_WORDS:]]
+    encoded = [word.encode("utf-8", "surrogatepass") for word in words]
+    head, start = b"".join(encoded), 0
+    for word in encoded[:HEAD_WORDS]:
         if zlib.crc32(head[start : start + ANCHOR_BYTES]) in known:
             return holds_test_question(text)
         start += len(word)
@@ -79,7 +81,11 @@ def begins_with_test_question(text: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return _BETWEEN_WORDS.split((text if text.isascii() else unicodedata.normalize("NFKC", text)).lower())
+    return _BETWEEN_WORDS.split(_folded(text))
+
+
+def _folded(text: str) -> str:
+    return (text if text.isascii() else unicodedata.normalize("NFKC", text)).lower()
 
 
 def _digest(normalized: bytes) -> bytes:

@@ -57,7 +57,7 @@ class ComparedTexts:
     group: bytes
 
 
-_NOTHING = ComparedTexts(bytes(16), None, "", bytes(8))
+NOTHING = ComparedTexts(bytes(16), None, "", bytes(8))
 
 
 def compared_texts(example: Example, settings: Duplicates) -> ComparedTexts:
@@ -68,7 +68,7 @@ def compared_texts(example: Example, settings: Duplicates) -> ComparedTexts:
     Rows of sources that the search for near duplicates leaves out have no words to be compared by.
     """
     if not settings.any:
-        return _NOTHING
+        return NOTHING
     kind = kind_of(example)
     sides = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example.messages]
     normalised = [[(m.role, normalise(m.content)) for m in messages] for messages in sides]

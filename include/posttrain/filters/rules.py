@@ -7,8 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
 from posttrain import recipe
-from posttrain.filters import encoding, keywords, personal, placeholders, refusals, tokens
+from posttrain.filters import encoding, keywords, personal, placeholders, refusals, screen, tokens
 from posttrain.filters.encoding import has_broken_encoding
 from posttrain.filters.keywords import names_another_assistant
 from posttrain.filters.language import is_in_another_language
@@ -31,35 +35,40 @@ Rule = Callable[[RowView, recipe.Filter], str | None]
 
 class FilterRule(NamedTuple):
     """One line of the table. `marks`: substrings of `RowView.folded`, of which one stands in every row that the rule speaks
-    against; a row without any is not shown to the rule. None: the rule sees every row.
+    against; a row without any is not shown to the rule. `screen`: the same from the columns of a whole batch (see screen.py).
+    Neither: the rule sees every row.
     """
 
     name: str
     reason: str
     rule: Rule
     marks: tuple[str | bytes, ...] | None = None
+    screen: screen.Screen | None = None
 
 
 RULES: tuple[FilterRule, ...] = (
     FilterRule("keywords", "names_another_assistant", names_another_assistant, keywords.MARKS),
-    FilterRule("empty", "empty_message", has_empty_message),
-    FilterRule("roles", "unknown_role", functools.partial(has_turn_problem, reason="unknown_role")),
-    FilterRule("user_turn", "no_user_turn", functools.partial(has_turn_problem, reason="no_user_turn")),
-    FilterRule("assistant_turn", "no_assistant_turn", functools.partial(has_turn_problem, reason="no_assistant_turn")),
-    FilterRule("alternation", "roles_do_not_alternate", functools.partial(has_turn_problem, reason="roles_do_not_alternate")),
+    FilterRule("empty", "empty_message", has_empty_message, screen=screen.may_be_empty),
+    FilterRule("roles", "unknown_role", functools.partial(has_turn_problem, reason="unknown_role"), screen=screen.has_odd_turns),
+    FilterRule("user_turn", "no_user_turn", functools.partial(has_turn_problem, reason="no_user_turn"),
+               screen=screen.has_odd_turns),
+    FilterRule("assistant_turn", "no_assistant_turn", functools.partial(has_turn_problem, reason="no_assistant_turn"),
+               screen=screen.has_odd_turns),
+    FilterRule("alternation", "roles_do_not_alternate", functools.partial(has_turn_problem, reason="roles_do_not_alternate"),
+               screen=screen.has_odd_turns),
     FilterRule("too_simple", "too_simple", is_too_simple),
     FilterRule("special_tokens", "special_token", has_special_token, tokens.MARKS),
     FilterRule("encoding", "broken_encoding", has_broken_encoding, encoding.MARKS),
     FilterRule("placeholders", "template_placeholder", has_placeholder, placeholders.MARKS),
-    FilterRule("min_tokens", "too_short", is_too_short),
-    FilterRule("max_tokens", "too_long", is_too_long),
+    FilterRule("min_tokens", "too_short", is_too_short, screen=screen.may_be_short),
+    FilterRule("max_tokens", "too_long", is_too_long, screen=screen.may_be_long),
     FilterRule("one_word_answers", "one_word_answer", answers_in_one_word),
     FilterRule("repetition", "repeats_itself", repeats_itself),
     FilterRule("language", "wrong_language", is_in_another_language),
     FilterRule("model_phrases", "speaks_as_a_model", speaks_as_a_model, placeholders.MODEL_MARKS),
     FilterRule("refusals", "refuses", refuses, refusals.MARKS),
     FilterRule("truncated", "truncated_answer", is_truncated),
-    FilterRule("prompt_differs", "prompt_differs", prompt_differs),
+    FilterRule("prompt_differs", "prompt_differs", prompt_differs, screen=screen.never),
     FilterRule("personal_data", "personal_data", holds_personal_data, personal.ALL_MARKS),
 )
 """The rules in the order of application: keywords → empty → turns → quality; exact duplicates come after them.
@@ -96,20 +105,49 @@ def action_of(rule: str, settings: recipe.Filter) -> str:
     return action if isinstance(action, str) else "drop"
 
 
+def prepare_screen(settings: recipe.Filter) -> Callable[[pa.ListArray], npt.NDArray[np.bool_]] | None:
+    """A function from the conversations of a batch of SFT examples to the rows that some rule has to see.
+
+    None where that is all of them: a rule of the recipe has neither marks nor a screen.
+    """
+    active = _active(settings)
+    if any(rule.marks is None and rule.screen is None for rule in active):
+        return None
+    marks = [as_bytes(mark) for rule in active for mark in rule.marks or ()]
+    search, screens = _search(marks), list(dict.fromkeys(rule.screen for rule in active if rule.screen))
+
+    def seen(messages: pa.ListArray) -> npt.NDArray[np.bool_]:
+        view = screen.BatchView(messages)
+        found = screen.holds_mark(view, search, max(map(len, marks), default=1))
+        for own in screens:
+            found |= own(view, settings)
+        return found
+
+    return seen
+
+
+def _active(settings: recipe.Filter) -> list[FilterRule]:
+    return [rule for rule in RULES if action_of(rule.name, settings) != "off"]
+
+
+def _search(marks: list[bytes]) -> Callable[[bytes, bool], list[tuple[int, int, int]]]:
+    import ahocorasick_rs
+
+    return ahocorasick_rs.BytesAhoCorasick(
+        marks or [b"\xff"], implementation=ahocorasick_rs.Implementation.DFA,
+    ).find_matches_as_indexes
+
+
 def prepare_rules(settings: recipe.Filter) -> Callable[[Example], Verdict]:
     """The recipe's rules as one function over examples. It holds a search automaton: make one a process, not one a row.
 
     A row is dropped by the first rule that drops and speaks; what was reported before that does not count.
     """
-    import ahocorasick_rs
-
-    active = [rule for rule in RULES if action_of(rule.name, settings) != "off"]
+    active = _active(settings)
     dropping = [action_of(rule.name, settings) == "drop" for rule in active]
     wanted = [(as_bytes(mark), n) for n, rule in enumerate(active) for mark in rule.marks or ()]
     owners = [n for _, n in wanted]
-    search = ahocorasick_rs.BytesAhoCorasick(
-        [mark for mark, _ in wanted] or [b"\xff"], implementation=ahocorasick_rs.Implementation.DFA,
-    ).find_matches_as_indexes
+    search = _search([mark for mark, _ in wanted])
     always = frozenset(n for n, rule in enumerate(active) if rule.marks is None)
     steps = [(rule.rule, rule.name, rule.reason, drops) for rule, drops in zip(active, dropping, strict=True)]
     usual = [steps[n] for n in sorted(always)]

@@ -35,4 +35,8 @@ class RowView:
 
 def fold(text: str) -> bytes:
     """UTF-8, ASCII letters in lower case, every digit 0–9 a 0: "GPT-4 를" → b"gpt-0 \\xeb\\xa5\\xbc". Lone surrogates stay."""
-    return text.encode("utf-8", "surrogatepass").translate(_FOLD)
+    return fold_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def fold_bytes(text: bytes) -> bytes:
+    return text.translate(_FOLD)
