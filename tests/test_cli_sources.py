@@ -36,7 +36,7 @@ def test_the_table_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert families.keys() == FAMILIES.keys()
     assert (families["alpaca"]["origin"], families["alpaca"]["license"]) == (None, None)
     dolly = families["dolly"]
-    assert (dolly["hub"], dolly["revision"]) == ("databricks/databricks-dolly-15k", "main")
+    assert (dolly["hub"], dolly["revision"]) == ("databricks/databricks-dolly-15k", "bdd27f4d94b9c1f951818a7da7fd7aeea5dbff1a")
     assert (dolly["non_commercial"], dolly["commercial_use"]) == (False, "yes, share-alike")
     assert families["koalpaca_v1_1"]["commercial_use"] == "unclear" and families["lima"]["tested"] == "real files"
     assert {name: option["default"] for name, option in families["oasst"]["options"].items()} == {

@@ -69,6 +69,7 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         layout="Chosen: the best mean of four aspects; rejected: one with a strictly lower mean. Binarised rows as they are. "
                "TruthfulQA's prompts are refused.",
         origin="openbmb/UltraFeedback", license="MIT", hub="openbmb/UltraFeedback",
+        revision="40b436560ca83a8dba36114c22ab3c66e43f6d5e",
     ),
     "ultrafeedback_binarized": Family(
         convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions, columns=BINARIZED,

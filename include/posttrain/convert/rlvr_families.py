@@ -12,7 +12,8 @@ RLVR_FAMILIES: dict[str, Family] = {
     "gsm8k": Family(
         convert=convert_gsm8k, kinds=("sft", "rlvr"), columns=("question", "answer", "skill"),
         layout="The worked answer as a conversation, and the question with the number after `####`.",
-        origin="openai/grade-school-math", license="MIT", hub="openai/gsm8k", config="main",
+        origin="openai/grade-school-math", license="MIT", hub="openai/gsm8k",
+        revision="740312add88f781978c0658806c59bc2815b9866", config="main",
         tested_on=("train/openai__grade-school-math/train.jsonl.gz",),
     ),
     "math": Family(

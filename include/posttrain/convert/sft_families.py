@@ -138,12 +138,14 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_oasst, options=OasstOptions, join=join_messages, columns=OASST_COLUMNS,
         layout="Paths of a message tree, by default the best one; single messages are put together into trees first.",
         origin="OpenAssistant/oasst1", license="Apache-2.0", hub="OpenAssistant/oasst1",
+        revision="fdf72ae0827c1cda404aff25b6603abec9e3399b",
         tested_on=("train/LAION-AI__Open-Assistant/en_100_tree.jsonl.gz",),
     ),
     "oasst2": Family(
         convert=convert_oasst, options=OasstOptions, join=join_messages, columns=OASST_COLUMNS,
         layout="As oasst: the second release, which contains the first.",
         origin="OpenAssistant/oasst2", license="Apache-2.0", hub="OpenAssistant/oasst2",
+        revision="179dd21fc55192153d94adb0e0ce8f69e222bf75",
     ),
     "guanaco": Family(
         convert=convert_guanaco, columns=("text",),
@@ -154,11 +156,13 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_no_robots, columns=("messages", "prompt", "category", "completion/response/answer", "system"),
         layout="The conversation; its category (Brainstorm, Rewrite, …) becomes the skill.",
         origin="HuggingFaceH4/no_robots", license="CC-BY-NC-4.0", non_commercial=True, hub="HuggingFaceH4/no_robots",
+        revision="e6f9a4ac5c37faeb744ba9ecf0473184d7f8105b",
     ),
     "dolly": Family(
         convert=convert_alpaca, columns=("instruction", "context", "response", "category"),
         layout="An instruction with its context, and the answer; the category becomes the skill.",
         origin="databricks/databricks-dolly-15k", license="CC-BY-SA-3.0", hub="databricks/databricks-dolly-15k",
+        revision="bdd27f4d94b9c1f951818a7da7fd7aeea5dbff1a",
     ),
     "lima": Family(
         convert=convert_lima, columns=("conversations/instruction, input, output, history",),
@@ -181,18 +185,20 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_wildchat, columns=("conversation", "conversation_hash", "language", "model", "toxic", "redacted"),
         layout="A user's conversation with GPT-3.5 or GPT-4; select with `where` on model, toxic, redacted, language.",
         origin="allenai/WildChat-1M", license="ODC-BY-1.0", hub="allenai/WildChat-1M",
+        revision="7d6490e462285cf85d91eabea0f9a954fbddcd1f",
     ),
     "lmsys_chat": Family(
         convert=convert_wildchat, columns=("conversation", "conversation_id", "language", "model", "redacted"),
         layout="A user's conversation with one of 25 models; select with `where` on model, redacted, language.",
         origin="lmsys/lmsys-chat-1m", license="LMSYS-Chat-1M agreement (gated): treated as non-commercial", non_commercial=True,
-        hub="lmsys/lmsys-chat-1m",
+        hub="lmsys/lmsys-chat-1m", revision="200748d9d3cddcc9d782887541057aca0b18c5da",
     ),
     "sharegpt_vicuna": Family(
         convert=convert_sharegpt, options=ShareGptOptions, columns=("conversations",),
         layout="As sharegpt: conversations that users of ChatGPT shared, the 90,000 that Vicuna was trained on.",
         origin="anon8231489123/ShareGPT_Vicuna_unfiltered", license="none stated: users' conversations with ChatGPT",
-        hub="anon8231489123/ShareGPT_Vicuna_unfiltered", files=("HTML_cleaned_raw_dataset/*.json",),
+        hub="anon8231489123/ShareGPT_Vicuna_unfiltered",
+        revision="192ab2185289094fc556ec8ce5ce1e8e587154ca", files=("HTML_cleaned_raw_dataset/*.json",),
     ),
     "arena_answers": Family(
         convert=convert_arena_answers, columns=("messages",),
@@ -203,6 +209,7 @@ PUBLISHERS: dict[str, Family] = {
     "stanford_alpaca": Family(
         convert=convert_alpaca, columns=ALPACA_COLUMNS, layout="As alpaca: 52,000 rows by text-davinci-003.",
         origin="tatsu-lab/alpaca", license="CC-BY-NC-4.0", non_commercial=True, hub="tatsu-lab/alpaca",
+        revision="dce01c9b08f87459cf36a430d809084718273017",
         tested_on=("train/tatsu-lab__stanford_alpaca/*.json.gz",),
     ),
     "alpaca_gpt4": Family(
@@ -213,7 +220,8 @@ PUBLISHERS: dict[str, Family] = {
     "ultrachat": Family(
         convert=convert_ultrachat, columns=("messages/data", "prompt", "prompt_id/id"),
         layout="A conversation of two models, as turns (200k) or as texts in turn (the whole set).",
-        origin="HuggingFaceH4/ultrachat_200k", license="MIT", hub="HuggingFaceH4/ultrachat_200k", split="train_sft",
+        origin="HuggingFaceH4/ultrachat_200k", license="MIT", hub="HuggingFaceH4/ultrachat_200k",
+        revision="8049631c405ae6576f93f445c6b8166f76f5505a", split="train_sft",
     ),
     "slim_orca": Family(
         convert=convert_messages, columns=("conversations",),
@@ -271,10 +279,12 @@ PUBLISHERS: dict[str, Family] = {
     "squad_v1": Family(
         convert=convert_squad, columns=("context", "question", "answers"), layout="As squad: Wikipedia passages in English.",
         origin="rajpurkar/squad", license="CC-BY-SA-4.0", hub="rajpurkar/squad",
+        revision="7b6d24c440a36b6815f21b70d25016731768db1f",
     ),
     "tydiqa_goldp": Family(
         convert=convert_squad, columns=("context", "question", "answers"), layout="As squad: passages in eleven languages.",
         origin="google-research-datasets/tydiqa", license="Apache-2.0", hub="google-research-datasets/tydiqa",
+        revision="da78f23f9119363459acbaf46bf89426ff26c259",
         config="secondary_task", tested_on=(f"{TYDIQA}/korean*", f"{TYDIQA}/english*", f"{TYDIQA}/swahili*"),
     ),
     "tatqa": Family(
@@ -285,7 +295,8 @@ PUBLISHERS: dict[str, Family] = {
     "pubmedqa": Family(
         convert=convert_pubmedqa, columns=("CONTEXTS/context", "QUESTION", "final_decision", "LONG_ANSWER"),
         layout="Abstract and question, answered by the decision and the conclusion it rests on.",
-        origin="pubmedqa/pubmedqa", license="MIT", hub="qiaojin/PubMedQA", config="pqa_labeled",
+        origin="pubmedqa/pubmedqa", license="MIT", hub="qiaojin/PubMedQA",
+        revision="9001f2853fb87cab8d220904e0de81ac6973b318", config="pqa_labeled",
         tested_on=("train/pubmedqa__pubmedqa/ori_pqal.json.gz",),
     ),
     # ---------------------------------------------------------------- maths, code, reasoning
@@ -293,10 +304,12 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_open_math_instruct, columns=("problem", "generated_solution"),
         layout='A problem and a generated solution; Tülu 3 takes `where: {problem_source: "*gsm8k"}`.',
         origin="nvidia/OpenMathInstruct-2", license="CC-BY-4.0", hub="nvidia/OpenMathInstruct-2",
+        revision="469216e3f46f4dacf476b382e192485ea51a143e",
     ),
     "numinamath_cot": Family(
         convert=convert_messages, columns=("messages",), layout="A competition problem, solved step by step.",
         origin="AI-MO/NuminaMath-CoT", license="Apache-2.0", hub="AI-MO/NuminaMath-CoT",
+        revision="9d8d210c9f6a36c8f3cd84045668c9b7800ef517",
     ),
     "numinamath_tir": Family(
         convert=convert_messages, columns=("messages",), layout="A competition problem, solved with Python and its output.",
@@ -306,11 +319,13 @@ PUBLISHERS: dict[str, Family] = {
     "metamath": Family(
         convert=convert_prompt_completion, columns=("query", "response"), layout="Rewritten GSM8K and MATH problems, solved.",
         origin="meta-math/MetaMathQA", license="MIT", hub="meta-math/MetaMathQA",
+        revision="aa4f34d3d2d3231299b5b03d9b3e5a20da45aa18",
     ),
     "evol_codealpaca": Family(
         convert=convert_prompt_completion, columns=("instruction", "response"),
         layout="An evolved programming task and its solution.",
         origin="ise-uiuc/Magicoder-Evol-Instruct-110K", license="Apache-2.0", hub="ise-uiuc/Magicoder-Evol-Instruct-110K",
+        revision="b0079beaa0361d82412520b873715bee59cc7dd4",
     ),
     "codefeedback": Family(
         convert=convert_prompt_completion, columns=("query", "answer"), layout="A programming question and its answer.",
@@ -349,12 +364,14 @@ PUBLISHERS: dict[str, Family] = {
     "wildjailbreak": Family(
         convert=convert_wildjailbreak, columns=("data_type", "vanilla", "adversarial", "completion"),
         layout="The plain or the adversarial prompt, whichever `data_type` names, and a safe answer.",
-        origin="allenai/wildjailbreak", license="ODC-BY-1.0", hub="allenai/wildjailbreak", config="train",
+        origin="allenai/wildjailbreak", license="ODC-BY-1.0", hub="allenai/wildjailbreak",
+        revision="5ddc12ee397b402a35d575dbf1cd1f026ee4021a", config="train",
     ),
     "wildguardmix": Family(
         convert=convert_wildguardmix, columns=("prompt", "response", "response_harm_label", "subcategory"),
         layout="A prompt and its answer; rows without an answer, and answers that are labelled harmful, are refused.",
         origin="allenai/wildguardmix", license="ODC-BY-1.0 (the Tülu 3 card: Apache-2.0)", hub="allenai/wildguardmix",
+        revision="d29c47c5ad310e0ef4a69f4ea73884566789641a",
         config="wildguardtrain",
     ),
     "safety_labels": Family(
