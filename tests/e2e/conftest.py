@@ -52,7 +52,7 @@ def sentence(rng: random.Random, words: int) -> str:
 
 
 def rows_of(source: str, count: int, evals: list[str]) -> Iterator[dict[str, str]]:
-    """Alpaca rows: every 50th is an earlier one, every 50th an earlier one with another last word, every 200th asks an eval item."""
+    """Alpaca rows; of a hundred two are earlier ones and two have another last word than an earlier one; some ask an eval item."""
     rng, seen = random.Random(source), list[dict[str, str]]()
     for number in range(count):
         row = {"instruction": f"Why does the {sentence(rng, 8)} come to {source}?", "output": f"Because {sentence(rng, 25)}."}
@@ -66,7 +66,7 @@ def rows_of(source: str, count: int, evals: list[str]) -> Iterator[dict[str, str
         elif number % 500 == 99:
             row = row | {"output": "As ChatGPT I cannot say."}
         elif number % 250 == 60:  # the same in every source
-            row = {"instruction": f"What is number {number}?", "output": f"Number {number} is one of those that all sources have."}
+            row = {"instruction": f"What is number {number}?", "output": f"Number {number} is one that all sources have."}
         seen.append(row)
         yield row
 
