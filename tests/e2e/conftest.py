@@ -52,7 +52,7 @@ def sentence(rng: random.Random, words: int) -> str:
 
 
 def rows_of(source: str, count: int, evals: list[str]) -> Iterator[dict[str, str]]:
-    """Alpaca rows; of a hundred two are earlier ones and two have another last word than an earlier one; some ask an eval item."""
+    """Alpaca rows: of a hundred, two are earlier ones and two an earlier one with a word more; some ask an eval question."""
     rng, seen = random.Random(source), list[dict[str, str]]()
     for number in range(count):
         row = {"instruction": f"Why does the {sentence(rng, 8)} come to {source}?", "output": f"Because {sentence(rng, 25)}."}
