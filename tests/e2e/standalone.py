@@ -77,6 +77,11 @@ class Standalone:
         answer = self.call("POST", "/auth/token", {"username": "admin", "password": passwords["admin"]})
         self.token = answer["access_token"]
 
+    def wait_until_ready(self, seconds: float = 180.0) -> None:
+        """Until somebody is logged in and the scheduler knows `tulu3`."""
+        self.wait("the API answers", seconds, lambda: self.log_in() or self.token)
+        self.wait("tulu3 is loaded", seconds, lambda: self.call("GET", "/api/v2/dags/tulu3"))
+
     def wait(self, what: str, seconds: float, found: Callable[[], Any]) -> Any:
         """Ask once a second until `found` gives something; raises RuntimeError with the end of Airflow's log."""
         deadline, trouble = time.monotonic() + seconds, ""
