@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,8 @@ def alone(many_rows: ManyRows, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run in one process, without Airflow, in a folder."""
     run, said = many_rows.run(str(tmp_path_factory.mktemp("alone")), workers=1)
     assert "filter: redone 3 of 3 shards, in this process" in said
+    for verb in ("filter: 3 of 3 shards,", "mix: read", "mix: wrote"):
+        assert re.search(rf"{verb} [\d,]+ of [\d,]+ rows, [\d,]+ rows/s, \d+ s left", said), "progress with rate and time left"
     reasons = run.manifest("filter").reasons
     assert min(reasons[name] for name in ("duplicate_conversation", "near_duplicate", "names_another_assistant")) > 20
     assert run.manifest("decontaminate").rows["rejected"] > 50
