@@ -1,11 +1,16 @@
 """The data half at the size of the published mixture: 939,344 rows through convert, filter, duplicates, decontaminate and mix.
 
-    . ./env.sh && python benchmarks/scale.py --data-root FOLDER [--share 0.25 0.5 1.0] [--workspace FOLDER] [--peer]
+    . ./env.sh && python benchmarks/scale.py --data-root FOLDER [--share 0.25 0.5 1.0] [--workspace FOLDER] [--airflow] [--peer]
 
 The pool has the 19 SFT sources of recipe `tulu3-8b` with the published counts: the real rows of the data root, joined
 until a row has about 1,500 characters, repeated, and each copy with every twelfth word replaced; 3 in 100 are exact copies
 and 3 in 100 differ in one word. Every eval set of recipe `real` is indexed. Each stage is a process of its own; its peak is
 the sum over it and its workers, looked at every tenth of a second.
+
+Then again with nothing changed, and with one changed row in one of the sources: which sources and how many shards are redone.
+
+`--airflow`: the same recipe through `airflow standalone` (LocalExecutor, two tasks at a time, two worker processes a stage) in a
+workspace of its own; its mixture is to be the one above, byte for byte.
 
 `--peer`: in the same run the same converters and the two filters of open-instruct (keywords, empty messages) through
 `datasets.map` and `filter` with 2 processes and `to_parquet`, beside our convert and a filter stage with these two rules.
@@ -19,6 +24,7 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -35,11 +41,13 @@ import yaml
 
 from posttrain.recipe import RECIPE_FOLDER, load_recipe
 from posttrain.run import load_run
+from posttrain.shards import redone_text
 from posttrain.storage import read_examples
 
 STAGES = ("collect", "convert", "filter", "improve", "synthesize", "index_evals", "decontaminate", "review", "mix")
 TIMED = ("convert", "filter", "index_evals", "decontaminate", "mix")
 """The stages of the limit. Improve and synthesize have nothing to do here; review has a band of no rows."""
+OVER_SHARDS = ("filter", "decontaminate")
 CHARACTERS = 1500
 LAYOUTS = ("messages", "alpaca", "prompt_completion", "sharegpt")
 ROWS_A_FILE = 50_000
@@ -185,6 +193,58 @@ def mixture_hash(run_id: str, workspace: Path) -> str:
     return hashlib.sha256(json.dumps([(e.name, e.sha256) for e in manifest.files if e.split]).encode()).hexdigest()[:16]
 
 
+# ---------------------------------------------------------------- one source changed
+
+
+def change_one_row(folder: Path) -> None:
+    """Write the last row of a source's last file anew, with another ending."""
+    file = sorted(folder.glob("*.parquet"))[-1]
+    rows = pq.read_table(file).to_pylist()
+    for name, value in rows[-1].items():
+        if isinstance(value, str) and name != "id":
+            rows[-1][name] = f"{value} Nobody knows the end of it."
+        elif isinstance(value, list):
+            spoken = "content" if "content" in value[-1] else "value"
+            value[-1][spoken] += " Nobody knows the end of it."
+    pq.write_table(pa.Table.from_pylist(rows), file, compression="zstd")
+
+
+def show_redone(run_id: str, workspace: Path, seconds: float) -> None:
+    run = load_run(run_id, str(workspace))
+    records = run.stage_records()
+    counts = []
+    for stage in ("collect", "convert"):
+        skipped = [record["skipped"] for record in records if record["stage"] == stage]
+        counts.append(f"{stage} {skipped.count(False)} of {len(skipped)} sources")
+    counts += [f"{stage}: {redone_text(run.manifest(stage).facts)}" for stage in OVER_SHARDS]
+    print(f"again, one row of one source changed: {seconds:.1f} s; {', '.join(counts)}", flush=True)
+
+
+# ---------------------------------------------------------------- the same through Airflow
+
+
+def through_airflow(recipe: Path, folder: Path, environment: dict[str, str]) -> None:
+    """Run the recipe in a workspace of its own and print its mixture's hash and who worked on the shards."""
+    sys.path.append(str(Path(__file__).parents[1]))
+    from tests.e2e.standalone import Standalone, with_recipe
+
+    home, workspace = folder / "airflow", folder / "airflow-workspace"
+    home.mkdir()
+    settings = with_recipe(recipe, home) | {name: environment[name] for name in ("POSTTRAIN_DATA_ROOT",)}
+    started, airflow = time.monotonic(), Standalone(home, workspace, settings | {"POSTTRAIN_WORKERS": "2"})
+    try:
+        airflow.wait_until_ready()
+        ready = time.monotonic() - started
+        state = airflow.run_dag("scale", {"recipe": recipe.stem, "until": "mix"}, 6 * 3600.0)
+        seconds = time.monotonic() - started - ready
+        logs = "".join(airflow.task_log("scale", f"{stage}.{stage}") for stage in OVER_SHARDS)
+        workers = re.findall(r"\w+: redone \d+ of \d+ shards, in [\w ]+", logs)
+    finally:
+        airflow.stop()
+    hash_there = mixture_hash("scale", workspace)
+    print(f"through Airflow: {state} in {seconds:.1f} s; {'; '.join(workers)}; mixture {hash_there}", flush=True)
+
+
 # ---------------------------------------------------------------- the peer
 
 
@@ -246,6 +306,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--share", type=float, nargs="+", default=[1.0])
     parser.add_argument("--workspace", type=Path, default=None, help="a folder that is kept")
+    parser.add_argument("--airflow", action="store_true")
     parser.add_argument("--peer", action="store_true")
     arguments = parser.parse_args()
     folder = arguments.workspace or Path(tempfile.mkdtemp(prefix="scale-"))
@@ -273,6 +334,12 @@ def main() -> None:
                              "--rounds", "1"], environment, place / "log")
         redone = [r["stage"] for r in load_run("again", str(workspace)).stage_records() if not r["skipped"]]
         print(f"again, nothing changed: {again:.1f} s, {len(redone)} stages redone", flush=True)
+        if arguments.airflow:
+            through_airflow(recipe, place, environment)
+        change_one_row(place / "pool" / sources[0]["name"])
+        changed, _ = measured([sys.executable, "-m", "posttrain", "run", str(recipe), "--until", "mix", "--run-id", "changed",
+                               "--rounds", "1"], environment, place / "log")
+        show_redone("changed", workspace, changed)
         if arguments.peer and share == max(arguments.share):
             peer(place / "pool", sources, place, environment)
 

@@ -78,7 +78,15 @@ def work_shards(
     todo = sorted(missing.values(), key=lambda task: -task.shard.rows)
     for task, _ in zip(todo, workers.map(_do, todo), strict=True):
         progress.add(task.shard.rows)
+    where = f"{workers.started} worker processes" if workers.started else "this process"
+    log.info("%s: %s, in %s", out.stage, redone_text(out.facts), where)
     return [load_manifest(task.path) for task in tasks]
+
+
+def redone_text(facts: dict[str, Any]) -> str:
+    """ "redone 3 of 57 shards" by a stage's facts; "" where the stage is not cut into shards."""
+    shards = facts.get("shards")
+    return f"redone {shards['redone']} of {shards['all']} shards" if shards else ""
 
 
 def take_counts(manifest: Manifest, out: ArtifactWriter) -> None:

@@ -51,6 +51,11 @@ class Workers:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
 
+    @property
+    def started(self) -> int:
+        """How many processes there are so far; 0 where all was done in this one."""
+        return len(self._processes)
+
     def __enter__(self) -> Workers:
         return self
 

@@ -6,111 +6,34 @@ One Airflow serves all tests of this file, in their order; the last one stops it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.error import HTTPError
 
 import psutil
 import pytest
+from tests.e2e.standalone import Standalone, with_recipe
 
-from posttrain.run import load_run
+from posttrain.run import Run, load_run
 from posttrain.storage import read_json
 
-START_SECONDS, LOOP_SECONDS, STOP_SECONDS = 180.0, 1200.0, 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-class Standalone:
-    """A running `airflow standalone` and its REST API."""
-
-    def __init__(self, home: Path, workspace: Path) -> None:
-        self.home, self.port, self.token = home, free_port(), ""
-        self.log = (home / "standalone.log").open("w+")
-        environment = os.environ | {
-            "AIRFLOW_HOME": str(home),
-            "POSTTRAIN_WORKSPACE": str(workspace),
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(self.port),
-            "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.port}/execution/",
-            "AIRFLOW__CORE__PARALLELISM": "2",
-            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"], env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )
-
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
-        request = Request(f"http://127.0.0.1:{self.port}{path}", method=method, headers=headers,
-                          data=json.dumps(body).encode() if body is not None else None)
-        with build_opener(ProxyHandler({})).open(request, timeout=30) as response:
-            return dict(json.load(response))
-
-    def log_in(self) -> None:
-        passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
-        answer = self.call("POST", "/auth/token", {"username": "admin", "password": passwords["admin"]})
-        self.token = answer["access_token"]
-
-    def wait(self, what: str, seconds: float, found: Callable[[], Any]) -> Any:
-        """Ask once a second until `found` gives something; fails with the end of Airflow's log."""
-        deadline, trouble = time.monotonic() + seconds, ""
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                if value := found():
-                    return value
-            except (URLError, OSError, KeyError, ValueError) as error:
-                trouble = str(error)
-            time.sleep(1.0)
-        pytest.fail(f"{what}: not within {seconds:.0f} s; {trouble}\n{self.tail()}")
-
-    def tail(self) -> str:
-        self.log.seek(0)
-        return "\n".join(self.log.read().splitlines()[-40:])
-
-    def stop(self) -> list[psutil.Process]:
-        """SIGINT, as Ctrl-C; what is left after a minute is killed and returned."""
-        family = [self.process_info(), *self.process_info().children(recursive=True)]
-        self.process.send_signal(signal.SIGINT)
-        left = psutil.wait_procs(family, timeout=STOP_SECONDS)[1]
-        for process in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self.process.wait(timeout=10)
-        self.log.close()
-        return left
-
-    def process_info(self) -> psutil.Process:
-        return psutil.Process(self.process.pid)
+LOOP_SECONDS = 1200.0
 
 
 @pytest.fixture(scope="module")
-def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+def standalone(many_rows: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
     home, workspace = tmp_path_factory.mktemp("airflow"), tmp_path_factory.mktemp("workspace")
     before = os.environ["POSTTRAIN_WORKSPACE"]
     os.environ["POSTTRAIN_WORKSPACE"] = str(workspace)
-    airflow = Standalone(home, workspace)
+    settings = {"POSTTRAIN_DATA_ROOT": str(many_rows.data), "POSTTRAIN_WORKERS": "2"}
+    airflow = Standalone(home, workspace, settings | with_recipe(many_rows.recipe, home))
     try:
+        airflow.wait_until_ready()
         yield airflow
     finally:
         os.environ["POSTTRAIN_WORKSPACE"] = before
@@ -119,9 +42,7 @@ def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]
 
 
 def test_a_loop_started_over_the_rest_api_finishes_by_itself(standalone: Standalone) -> None:
-    standalone.wait("the API answers", START_SECONDS, lambda: standalone.log_in() or standalone.token)
-    dag = standalone.wait("tulu3 is loaded", START_SECONDS, lambda: standalone.call("GET", "/api/v2/dags/tulu3"))
-    assert dag["is_paused"] is False
+    assert standalone.call("GET", "/api/v2/dags/tulu3")["is_paused"] is False
     assert standalone.call("GET", "/api/v2/dags/nightly_rebuild")["is_paused"] is True
     assert standalone.call("GET", "/api/v2/importErrors")["total_entries"] == 0
 
@@ -159,6 +80,17 @@ def test_the_mixture_is_the_one_of_the_command_line(tmp_path: Path) -> None:
     subprocess.run(arguments, env=os.environ | {"POSTTRAIN_WORKSPACE": str(tmp_path)}, check=True, capture_output=True)
     alone, airflow = load_run("alone", str(tmp_path)).manifest("mix"), load_run("e2e").manifest("mix")
     assert [(e.name, e.sha256) for e in alone.files] == [(e.name, e.sha256) for e in airflow.files]
+
+
+def test_two_workers_over_shards_write_the_mixture_of_one_process(standalone: Standalone, alone: Run) -> None:
+    """22,000 rows in three shards: LocalExecutor's task starts two worker processes for each stage over them."""
+    assert standalone.run_dag("many", {"recipe": "many", "until": "mix"}, LOOP_SECONDS) == "success"
+    for stage in ("filter", "decontaminate"):
+        assert f"{stage}: redone 3 of 3 shards, in 2 worker processes" in standalone.task_log("many", f"{stage}.{stage}")
+    there, here = load_run("many").manifest("mix"), alone.manifest("mix")
+    assert [(e.name, e.sha256) for e in there.files] == [(e.name, e.sha256) for e in here.files]
+    assert Path(there.path) != Path(here.path) and there.rows == here.rows
+    assert load_run("many").manifest("filter").facts == alone.manifest("filter").facts
 
 
 def test_a_person_is_asked_before_the_release(standalone: Standalone) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import resource
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,34 @@ from posttrain.run import load_run
 from posttrain.storage import load_manifest, read_table
 
 
-def run(workspace: Path, limit: int | None = None) -> subprocess.CompletedProcess[str]:
-    """Recipe smoke to its mixture. `limit`: no file may become larger, in bytes, as if the disk were full."""
-    def no_file_over() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit or -1, limit or -1))
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stderr: str
 
-    environment = os.environ | {"POSTTRAIN_WORKSPACE": str(workspace), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, "-m", "posttrain", "--quiet", "run", "smoke", "--until", "mix", "--run-id", "half"],
-                          env=environment, capture_output=True, text=True, check=False,
-                          preexec_fn=no_file_over if limit else None)
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """`run(workspace, limit)`: recipe smoke to its mixture, in a process. No file may become larger than `limit` bytes, as if
+    the disk were full."""
+    server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("warm_runs.py"))], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    assert server.stdin and server.stdout
+    err = tmp_path_factory.mktemp("warm") / "err"
+
+    def do(workspace: Path, limit: int | None = None) -> Done:
+        arguments = ["--quiet", "run", "smoke", "--until", "mix", "--run-id", "half"]
+        task = {"arguments": arguments, "environment": {"POSTTRAIN_WORKSPACE": str(workspace)}, "limit": limit, "err": str(err)}
+        server.stdin.write(json.dumps(task) + "\n")
+        server.stdin.flush()
+        return Done(int(server.stdout.readline()), err.read_text())
+
+    yield do
+    server.stdin.close()
+    assert server.wait(timeout=10) == 0
 
 
 def mixture(workspace: Path) -> dict[str, bytes]:
@@ -32,14 +51,14 @@ def mixture(workspace: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def quiet(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The mixture of a run that nothing disturbs."""
     workspace = tmp_path_factory.mktemp("quiet")
     assert run(workspace).returncode == 0
     return mixture(workspace)
 
 
-def check_refused(done: subprocess.CompletedProcess[str], workspace: Path, why: str) -> None:
+def check_refused(done: Done, workspace: Path, why: str) -> None:
     """Exit status 1 and one line that says why and where."""
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
@@ -59,7 +78,7 @@ def check_whole(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [4_000, 20_000])
-def test_no_file_can_grow(limit: int, quiet: dict[str, bytes], tmp_path: Path) -> None:
+def test_no_file_can_grow(limit: int, run: Run, quiet: dict[str, bytes], tmp_path: Path) -> None:
     """4,000 bytes stop the run at its first part, 20,000 late."""
     check_refused(run(tmp_path, limit), tmp_path, "File too large")
     check_whole(tmp_path)
@@ -84,7 +103,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.mark.parametrize("size", ["300k", "900k"])
-def test_a_full_disk(size: str, quiet: dict[str, bytes], mounted: Callable[[str], Path]) -> None:
+def test_a_full_disk(size: str, run: Run, quiet: dict[str, bytes], mounted: Callable[[str], Path]) -> None:
     workspace = mounted(f"size={size}")
     check_refused(run(workspace), workspace, "No space left on device")
     check_whole(workspace)
@@ -93,7 +112,7 @@ def test_a_full_disk(size: str, quiet: dict[str, bytes], mounted: Callable[[str]
     assert mixture(workspace) == quiet
 
 
-def test_a_read_only_disk(quiet: dict[str, bytes], mounted: Callable[[str], Path]) -> None:
+def test_a_read_only_disk(run: Run, quiet: dict[str, bytes], mounted: Callable[[str], Path]) -> None:
     workspace = mounted("size=64m")
     mounted("remount,ro")
     check_refused(run(workspace), workspace, "Read-only file system")
@@ -102,6 +121,6 @@ def test_a_read_only_disk(quiet: dict[str, bytes], mounted: Callable[[str], Path
     assert mixture(workspace) == quiet
 
 
-def test_a_workspace_below_a_file(tmp_path: Path) -> None:
+def test_a_workspace_below_a_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     check_refused(run(tmp_path / "file" / "workspace"), tmp_path / "file", "Not a directory")

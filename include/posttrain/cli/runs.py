@@ -19,6 +19,7 @@ from posttrain.report import score_lines, verdict_of, write_mixture_report, writ
 from posttrain.report.facts import read_round
 from posttrain.report.summary import summary_text, table
 from posttrain.run import Run, load_run, rounds_of, run_ids, start_run
+from posttrain.shards import redone_text
 from posttrain.storage import exists, join, workspace_url
 
 RunArgument = Annotated[str, typer.Argument(help="Id of a run; `runs` lists them.", show_default=False)]
@@ -69,8 +70,9 @@ def run_stages(run: Run) -> bool:
             return run.wants("gate")
         for result in do_stage(run, stage):
             rows = result.manifest.rows
+            shards = "" if result.skipped else redone_text(result.manifest.facts)
             typer.echo(f"{stage:14} {'skipped' if result.skipped else 'done':8} {result.manifest.seconds:7.1f} s  "
-                       f"read {rows['read']:,}, kept {rows['kept']:,}  {result.why}", err=True)
+                       f"read {rows['read']:,}, kept {rows['kept']:,}{f', {shards}' if shards else ''}  {result.why}", err=True)
             if stage == "gate" and not result.manifest.facts["passed"]:
                 return True
     return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from posttrain.duplicates.settings import Duplicates
 from posttrain.schema import Example, PreferencePair, RLVRExample, kind_of
+from posttrain.text_pieces import pieces, squeezed
 
 _UNSPACED = (
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai and Lao, Tibetan, Burmese, Khmer
@@ -18,6 +19,7 @@ _UNSPACED = (
 """Scripts that put no space between words. Every character of theirs counts as a word; Korean has spaces and keeps its words."""
 
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
+_BEFORE_A_WORD = re.compile(f"[ {_UNSPACED}]")
 _WORD = re.compile(f"[{_UNSPACED}]|[^ {_UNSPACED}]+")
 
 _REJECTED = "\x15"
@@ -28,7 +30,7 @@ def normalise(text: str | None) -> str:
     """NFC, no letter case, every run of white space one space, none at the ends."""
     text = text or ""
     folded = text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
-    return " ".join(folded.split())
+    return squeezed(folded)
 
 
 def spaced(text: str) -> str:
@@ -38,7 +40,7 @@ def spaced(text: str) -> str:
     """
     if text.isascii() or not _UNSPACED_CHARACTER.search(text):
         return text
-    return " ".join(_WORD.findall(text))
+    return " ".join(words for piece in pieces(text, _BEFORE_A_WORD) if (words := " ".join(_WORD.findall(piece))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _words(sides: list[list[tuple[str, str]]]) -> str:
     parts = [spaced(text) for _, text in first]
     for second in sides[1:]:
         shared = next((n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
-        parts += [f"{_REJECTED}{word}" for _, text in second[shared:] for word in spaced(text).split(" ") if word]
+        parts += [_REJECTED + spaced(text).replace(" ", f" {_REJECTED}") for _, text in second[shared:] if text]
     return " ".join(part for part in parts if part)
 
 

@@ -43,12 +43,15 @@ def has_broken_encoding(row: RowView, settings: recipe.Filter) -> str | None:
 
 def mojibake(text: str) -> str | None:
     """The first line that was decoded with the wrong code page, at most 60 characters of it."""
-    if not _GARBLED.search(text):
+    found = _GARBLED.search(text)
+    if not found:
         return None
     import ftfy
 
-    for line in text.split("\n"):
-        found = _GARBLED.search(line)
-        if found and ftfy.is_bad(line) and ftfy.fix_encoding(line) != line:
-            return line[max(found.start() - 20, 0):][:60]
+    while found:
+        begin, end = text.rfind("\n", 0, found.start()) + 1, text.find("\n", found.start())
+        line = text[begin:] if end < 0 else text[begin:end]
+        if ftfy.is_bad(line) and ftfy.fix_encoding(line) != line:
+            return line[max(found.start() - begin - 20, 0):][:60]
+        found = _GARBLED.search(text, end) if end >= 0 else None
     return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from posttrain import recipe
 from posttrain.filters.view import RowView
+from posttrain.text_pieces import PIECE, pieces
 
 BYTES_PER_TOKEN = 4
 """The cheap count: one token for every four bytes of UTF-8, rounded up.
@@ -22,7 +23,17 @@ _HAN_OR_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 
 def count_words(text: str | None) -> int:
     """Words between white space; where Chinese or Japanese is written without spaces, every character is one."""
-    return sum(len(_HAN_OR_KANA.findall(word)) or 1 for word in (text or "").split())
+    return sum(_characters(word) or 1 for piece in pieces(text or "") for word in piece.split())
+
+
+def _characters(word: str) -> int:
+    """The Chinese and Japanese characters of a word, which may be a whole book."""
+    return sum(len(_HAN_OR_KANA.findall(word[begin : begin + PIECE])) for begin in range(0, len(word), PIECE))
+
+
+def at_most_one_word(text: str | None) -> bool:
+    """`count_words(text) <= 1`, without counting a long text."""
+    return len((text or "").split(maxsplit=1)) < 2 and count_words(text) <= 1
 
 
 def estimate_tokens(text: str) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import heapq
+import io
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -61,9 +64,10 @@ def holds_personal_data(row: RowView, settings: recipe.Filter) -> str | None:
     """Personal data of the kinds that the recipe names. The detail gives its form and not the data: `phone 000-0000-0000`."""
     kinds = tuple(kind for kind in settings.personal_data_kinds if any(mark in row.folded for mark in _FOLDED_MARKS[kind]))
     texts = [message.content or "" for message in row.messages]
-    found = [f"{kind} {form(text[start:end])}" for text in texts for kind, start, end in find(text, kinds)]
-    more = f" and {len(found) - FORMS_SHOWN} more" if len(found) > FORMS_SHOWN else ""
-    return ", ".join(found[:FORMS_SHOWN]) + more or None
+    found = ((kind, text, start, end) for text in texts for kind, start, end in find(text, kinds))
+    shown = [f"{kind} {form(text[start:end])}" for kind, text, start, end in itertools.islice(found, FORMS_SHOWN)]
+    left = sum(1 for _ in found)
+    return ", ".join(shown) + (f" and {left} more" if left else "") or None
 
 
 def form(data: str) -> str:
@@ -71,15 +75,18 @@ def form(data: str) -> str:
     return "".join(["0" if c.isdigit() else "x" if c.isalpha() else c for c in data])
 
 
-def find(text: str, kinds: tuple[str, ...]) -> list[tuple[str, int, int]]:
+def find(text: str, kinds: tuple[str, ...]) -> Iterator[tuple[str, int, int]]:
     """(kind, start, end) of every piece of personal data, in order. Of two that overlap, the first, else the longer."""
-    found = [item for kind in kinds for item in _FINDERS[kind](text)]
-    found.sort(key=lambda item: (item[1], -item[2]))
-    kept: list[tuple[str, int, int]] = []
-    for item in found:
-        if not kept or item[1] >= kept[-1][2]:
-            kept.append(item)
-    return kept
+    end = 0
+    for item in _merged(*(_FINDERS[kind](text) for kind in kinds)):
+        if item[1] >= end:
+            yield item
+            end = item[2]
+
+
+def _merged(*found: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
+    """What several patterns find, each from the beginning of the text to its end, in one order."""
+    return heapq.merge(*found, key=lambda item: (item[1], -item[2]))
 
 
 def mask(example: Example, kinds: tuple[str, ...]) -> Example:
@@ -94,9 +101,13 @@ def mask(example: Example, kinds: tuple[str, ...]) -> Example:
 
 
 def mask_text(text: str, kinds: tuple[str, ...]) -> str:
-    for kind, start, end in reversed(find(text, kinds)):
-        text = f"{text[:start]}{MASKS[kind]}{text[end:]}"
-    return text
+    masked, begin = io.StringIO(), 0
+    for kind, start, end in find(text, kinds):
+        masked.write(text[begin:start])
+        masked.write(MASKS[kind])
+        begin = end
+    masked.write(text[begin:])
+    return masked.getvalue() if begin else text
 
 
 def _mask_turns(messages: tuple[Message, ...], kinds: tuple[str, ...]) -> tuple[Message, ...]:
@@ -120,11 +131,14 @@ def _phones(text: str) -> Iterator[tuple[str, int, int]]:
     folded = fold(text)
     patterns = [pattern for marks, pattern in ((("+0",), _INTERNATIONAL), (_LOCAL_MARKS, _LOCAL))
                 if any(mark.encode() in folded for mark in marks)]
-    for pattern in patterns:
-        for found in pattern.finditer(text):
-            digits = sum(c.isdigit() for c in found[0])
-            if 8 <= digits <= 15 and not _NOBODYS_PHONE.search(found[0]):
-                yield "phone", found.start(), found.end()
+    yield from _merged(*(_numbers(pattern, text) for pattern in patterns))
+
+
+def _numbers(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, int, int]]:
+    for found in pattern.finditer(text):
+        digits = sum(c.isdigit() for c in found[0])
+        if 8 <= digits <= 15 and not _NOBODYS_PHONE.search(found[0]):
+            yield "phone", found.start(), found.end()
 
 
 def _resident_numbers(text: str) -> Iterator[tuple[str, int, int]]:

@@ -96,7 +96,7 @@ class Verdict:
 
 
 LONGEST_SEARCHED = 1_000_000
-"""Bytes. A longer row is shown to every rule: the list of all marks in it might not fit into the memory."""
+"""Bytes. A longer row is searched for marks in pieces of this length: a list of all of them might not fit into the memory."""
 
 
 def action_of(rule: str, settings: recipe.Filter) -> str:
@@ -147,6 +147,7 @@ def prepare_rules(settings: recipe.Filter) -> Callable[[Example], Verdict]:
     dropping = [action_of(rule.name, settings) == "drop" for rule in active]
     wanted = [(as_bytes(mark), n) for n, rule in enumerate(active) for mark in rule.marks or ()]
     owners = [n for _, n in wanted]
+    overlap = max((len(mark) for mark, _ in wanted), default=1) - 1
     search = _search([mark for mark, _ in wanted])
     always = frozenset(n for n, rule in enumerate(active) if rule.marks is None)
     steps = [(rule.rule, rule.name, rule.reason, drops) for rule, drops in zip(active, dropping, strict=True)]
@@ -155,11 +156,12 @@ def prepare_rules(settings: recipe.Filter) -> Callable[[Example], Verdict]:
 
     def judge(example: Example) -> Verdict:
         row = RowView(example)
-        if len(row.folded) > LONGEST_SEARCHED:
-            chosen = steps
+        if len(row.folded) <= LONGEST_SEARCHED:
+            found = [owners[hit[0]] for hit in search(row.folded, True)]
         else:
-            found = search(row.folded, True)
-            chosen = [steps[n] for n in sorted(always.union([owners[hit[0]] for hit in found]))] if found else usual
+            parts = (row.folded[at : at + LONGEST_SEARCHED + overlap] for at in range(0, len(row.folded), LONGEST_SEARCHED))
+            found = list({owners[hit[0]] for part in parts for hit in search(part, True)})
+        chosen = [steps[n] for n in sorted(always.union(found))] if found else usual
         reported: list[Drop] = []
         for check, name, reason, drops in chosen:
             detail = check(row, settings)

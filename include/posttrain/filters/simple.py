@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from posttrain import recipe
-from posttrain.filters.length import count_words
+from posttrain.filters.length import at_most_one_word, count_words
 from posttrain.filters.view import RowView
 from posttrain.schema import conversation
 
@@ -45,7 +45,7 @@ def is_too_simple(row: RowView, settings: recipe.Filter) -> str | None:
     prompt = unicodedata.normalize("NFC", prompt)
     if len(prompt) <= LONGEST_BARE and _BARE.fullmatch(prompt):
         return f"bare arithmetic: {prompt!r}"
-    if len(turns) == 2 and _ONE_WORD.fullmatch(prompt) and count_words(prompt) == 1 and count_words(turns[1].content) <= 1:
+    if len(turns) == 2 and _ONE_WORD.fullmatch(prompt) and count_words(prompt) == 1 and at_most_one_word(turns[1].content):
         return f"one word for one word: {prompt[:40]!r} → {(turns[1].content or '').strip()[:40]!r}"
     return None
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from posttrain.mix.order import Digests, Indices, as_digests
 from posttrain.mix.pool import KINDS, Pool, pieces_with
+from posttrain.text_pieces import squeezed
 
 NO_PROMPT = b"\0" * 16
 ANSWERABLE = ("sft", "rlvr")
@@ -82,14 +83,14 @@ def question_keys(kind: str, table: pa.Table) -> list[bytes]:
 
 def question_key(text: str) -> bytes:
     """16 bytes over a prompt; NO_PROMPT, which equals nothing, where it is empty."""
-    text = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    text = squeezed(unicodedata.normalize("NFC", text).casefold())
     return hashlib.blake2b(text.encode(), digest_size=16).digest() if text else NO_PROMPT
 
 
 def twin_keys(kind: str, table: pa.Table) -> list[bytes]:
     """The key of all turns up to the last user turn, with their roles."""
     cut = cut_to_prompt(turns(table["messages"]))
-    return [hashlib.blake2b("".join(f"\x01{m['role']}\x00{' '.join((m['content'] or '').split())}" for m in row).encode(),
+    return [hashlib.blake2b("".join(f"\x01{m['role']}\x00{squeezed(m['content'] or '')}" for m in row).encode(),
                             digest_size=16).digest() for row in cut.to_pylist()]
 
 
