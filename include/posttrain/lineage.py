@@ -115,7 +115,7 @@ def _rules(manifest: Manifest, row_id: str, dropped_for: str | None = None) -> d
         return {"passed": _passed_rules(manifest.facts.get("rules", {}), dropped_for)}
     if manifest.stage in ("decontaminate", "review"):
         rule = settings.get("decontaminate", settings)
-        return {"preset": rule.get("preset"), "ngram_size": rule.get("ngram_size"), "threshold": rule.get("threshold"),
+        return {"preset": rule.get("preset"), "ngram_size": rule.get("ngram_size"), "cut_offs": rule.get("cut_offs"),
                 "best_match": _best_match(manifest, row_id)}
     return {}
 

@@ -110,11 +110,11 @@ def index_evals(run: Run) -> StageResult:
 
 def decontaminate(run: Run) -> StageResult:
     """Rows against the eval index → clean rows, removed rows with their evidence, and the review band."""
-    from posttrain.decontaminate import decontaminate_examples
+    from posttrain.decontaminate.stage import decontaminate_examples
 
     index = run.manifest("index_evals")
     rows = [run.manifest(stage) for stage in ("filter", "improve", "synthesize")]
-    return run.stage("decontaminate", "posttrain.decontaminate", inputs=[index, *rows],
+    return run.stage("decontaminate", "posttrain.decontaminate.stage", inputs=[index, *rows],
                      settings=run.recipe.decontaminate.model_dump(mode="json"),
                      work=lambda out: decontaminate_examples(rows, index, run.recipe.decontaminate, out))
 

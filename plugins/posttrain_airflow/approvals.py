@@ -31,12 +31,11 @@ class DecideBand(HITLOperator):
 
         run = load_run(self.run_id)
         found = run.manifest("decontaminate")
-        settings = run.recipe.decontaminate
         self.defaults = [run.recipe.review.unattended]
         self.response_timeout = timedelta(hours=run.recipe.review.timeout_hours)
         self.body = (
-            f"{band_rows(found)} rows share more than {settings.review_above:.0%} and at most {settings.threshold:.0%} of an "
-            f"eval item's tokens. They are in `{found.path}`.\n\n- **paraphrase**: the teacher rewrites them, and each is "
+            f"{band_rows(found)} rows lie in the review band of preset `{run.recipe.decontaminate.preset}`. "
+            f"They are in `{found.path}`.\n\n- **paraphrase**: the teacher rewrites them, and each is "
             "checked again\n- **delete**: they leave the training data\n- **keep**: they stay as they are"
         )
         super().execute(context)
@@ -65,6 +64,6 @@ class ApproveRelease(ApprovalOperator):
 
 def band_rows(decontaminated: Any) -> int:
     """How many rows the decontaminate stage left in its review band."""
-    from posttrain.decontaminate import REVIEW
+    from posttrain.decontaminate.shard import REVIEW
 
     return sum(entry.rows for entry in decontaminated.files if entry.split.startswith(REVIEW))

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from posttrain.decontaminate import decontaminate_examples
 from posttrain.decontaminate.coverage import score_turns
 from posttrain.decontaminate.index import index_eval_sets, load_index
-from posttrain.decontaminate.normalize import words
+from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad
 from posttrain.schema import Message, SFTExample
 from posttrain.storage import ArtifactWriter, Manifest
@@ -72,7 +71,7 @@ def score_of(bench: Bench) -> Callable[..., float]:
     def score(item: Any, turn: str, n: int = 8, fields: tuple[str, ...] = ()) -> float:
         bench.add_eval("eval", [item], fields)
         index = load_index(bench.index(Decontaminate(ngram_size=n)))
-        found = score_turns(index, [words(turn)], above=0.0)
+        found = score_turns(index, [turn], floor=0.0)
         return found[0].score if found else 0.0
 
     return score

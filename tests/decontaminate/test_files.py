@@ -82,7 +82,7 @@ def test_an_artifact_stays_examples(tmp_path: Path, evals: Path, bench) -> None:
 def test_the_band_of_plain_files_and_a_dropped_source(tmp_path: Path, evals: Path) -> None:
     half = "How many apples does Tom have after buying pears?"  # 8 of 12 words
     train = write(tmp_path / "train.jsonl", [{"prompt": half}, {"prompt": "fine"}])
-    band = run([train], evals, tmp_path / "band", threshold=0.7, review_above=0.5)
+    band = run([train], evals, tmp_path / "band", cut_offs={"ngram_coverage": {"remove": 0.7, "review": 0.5}})
     assert (band.written, band.rows["kept"]) == ({"raw": 1, "review_raw": 1}, 2)
     dropped = run([train], evals, tmp_path / "dropped", drop_overlapping_sources=True)
     assert dropped.reasons == {"contaminated": 1, "eval_set_overlap": 1}

@@ -272,8 +272,8 @@ def decontaminate(
     as_json: options.AsJson = False,
 ) -> None:
     """Remove rows that overlap eval items; every removal names row, eval, item, score and the matched text."""
-    from posttrain.decontaminate import decontaminate_examples
     from posttrain.decontaminate.files import decontaminate_files
+    from posttrain.decontaminate.stage import decontaminate_examples
 
     if run:
         return do_in_run("decontaminate", run, None, as_json)

@@ -25,6 +25,8 @@ import numpy as np
 
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.ngrams import UNKNOWN, Ints, Words, known_run, window_hashes
+from posttrain.decontaminate.normalize import words
+from posttrain.decontaminate.presets import Measure
 
 RUN_WORDS = 5
 """A shorter eval text inside a longer turn is chance: "what is it", "yes or no"."""
@@ -38,13 +40,14 @@ POSTINGS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One training turn against one eval item. `covered[k]`: the covered places of the item's k-th text."""
+    """One training turn against one eval item, by one measure. `covered[k]`: the covered places of the item's k-th text."""
 
     turn: int
     item: int
     score: float
     scores: tuple[float, ...]
     covered: tuple[tuple[int, ...], ...]
+    measure: Measure
 
     @property
     def best(self) -> float:
@@ -96,15 +99,15 @@ def with_short_texts(
 # ---------------------------------------------------------------- a batch against the index
 
 
-def score_turns(index: EvalIndex, turns: list[list[str]], above: float) -> list[Match]:
-    """All (turn, item) pairs of a batch whose score, or whose best text's score, is > `above`.
+def score_turns(index: EvalIndex, turns: list[str], floor: float) -> list[Match]:
+    """All (turn, item) pairs of a batch that share an n-gram and whose score, or whose best text's score, is ≥ `floor`.
 
-    `turns` are tokenised. The matches are complete and in the order of turn, then item.
+    `turns` are texts as they came. The matches are complete and in the order of turn, then item.
     """
     numbers: list[int] = []
     ends = []
-    for turn in turns:
-        numbers += index.numbers(turn)
+    for text in turns:
+        numbers += index.numbers(words(text))
         numbers.append(UNKNOWN)
         ends.append(len(numbers))
     if not index.tables or not turns:
@@ -114,7 +117,7 @@ def score_turns(index: EvalIndex, turns: list[list[str]], above: float) -> list[
     turn, place, size = _shared_windows(index, flat, bounds)
     matches = []
     for part in _bounded(index, turn, place, size):
-        matches += _matches(index, flat, bounds, *part, above)
+        matches += _matches(index, flat, bounds, *part, floor)
     return matches
 
 
@@ -160,7 +163,7 @@ def _bounded(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> Iterator
         begin = end
 
 
-def _matches(index: EvalIndex, flat: Words, bounds: Ints, turn: Ints, number: Ints, size: Ints, above: float) -> list[Match]:
+def _matches(index: EvalIndex, flat: Words, bounds: Ints, turn: Ints, number: Ints, size: Ints, floor: float) -> list[Match]:
     owner, place, reach = _places(index, turn, number, size)
     # One key a (turn, place): sorted, its neighbours are the window before and after in the same text.
     key = owner * len(index.flat) + place
@@ -178,14 +181,14 @@ def _matches(index: EvalIndex, flat: Words, bounds: Ints, turn: Ints, number: In
     item, group_turn = index.item_of_text[text[first]], owner[first]
     edge = np.flatnonzero(np.concatenate([[True], (item[1:] != item[:-1]) | (group_turn[1:] != group_turn[:-1])]))
     best = np.maximum.reduceat(share, edge)
-    chosen = np.flatnonzero(np.round(best, 9) > above)
+    chosen = np.flatnonzero(np.round(best, 9) >= floor)
     last = np.append(first[1:], len(text))
     matches = []
     for group in chosen.tolist():
         begin, end = int(edge[group]), int(edge[group + 1]) if group + 1 < len(edge) else len(first)
         windows = {int(text[first[k]]): (place[first[k] : last[k]], reach[first[k] : last[k]]) for k in range(begin, end)}
         matches.append(_match(index, flat, bounds, int(group_turn[begin]), int(item[begin]), windows))
-    return [match for match in matches if match.best > above]
+    return [match for match in matches if match.best >= floor]
 
 
 def _places(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> tuple[Ints, Ints, Ints]:
@@ -212,7 +215,7 @@ def _match(
         own = {place + step for place, reach in zip(places.tolist(), reaches.tolist(), strict=True) for step in range(reach)}
         covered.append(tuple(sorted(place - int(index.offsets[text]) for place in own)))
     texts = [index.words(text).tolist() for text in numbers]
-    words = flat[bounds[turn] : bounds[turn + 1] - 1].tolist()
-    score, covered_all = with_short_texts(texts, words, index.ngram_size, covered)
+    asked = flat[bounds[turn] : bounds[turn + 1] - 1].tolist()
+    score, covered_all = with_short_texts(texts, asked, index.ngram_size, covered)
     scores = tuple(round(len(c) / len(t), 9) for c, t in zip(covered_all, texts, strict=True))
-    return Match(turn, item, score, scores, covered_all)
+    return Match(turn, item, score, scores, covered_all, "ngram_coverage")

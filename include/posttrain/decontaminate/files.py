@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from posttrain.collect import raw_name
-from posttrain.decontaminate import decontaminate_examples
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
 from posttrain.decontaminate.index import check_eval_files, index_eval_sets
 from posttrain.decontaminate.matches import (
@@ -26,7 +25,9 @@ from posttrain.decontaminate.matches import (
     removal_reason,
     strongest,
 )
+from posttrain.decontaminate.presets import PRESETS
 from posttrain.decontaminate.search import EvalSearch, open_search
+from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import COMPRESSIONS, Broken, file_format, read_raw_file
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad, data_root, load_recipe
@@ -160,7 +161,7 @@ def _decontaminate_raw(files: list[Path], index: Manifest, settings: Decontamina
     check_eval_files(index)
     with open_search(index, settings) as search:
         overlapping = _overlapping_sources(files, search, settings) if settings.drop_overlapping_sources else {}
-        table = ContaminationTable(search.index, settings.dataset_threshold)
+        table = ContaminationTable(search.index, settings.dataset_threshold, PRESETS[settings.preset])
         evidence = Evidence(search.index)
         for file, number, value, row, findings in _compare(files, search, settings):
             table.count(row.source, (file, number), findings)
@@ -181,7 +182,7 @@ def _decontaminate_raw(files: list[Path], index: Manifest, settings: Decontamina
 
 
 def _overlapping_sources(files: list[Path], search: EvalSearch, settings: Decontaminate) -> dict[str, list[str]]:
-    table = ContaminationTable(search.index, settings.dataset_threshold)
+    table = ContaminationTable(search.index, settings.dataset_threshold, PRESETS[settings.preset])
     for file, number, _, row, findings in _compare(files, search, settings):
         table.count(row.source, (file, number), findings)
     return table.overlapping_sources()

@@ -6,7 +6,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -15,13 +14,17 @@ import pyarrow.parquet as pq
 from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.normalize import words
+from posttrain.decontaminate.presets import PRESETS, CutOffs, Measure
 from posttrain.decontaminate.search import EvalSearch
+from posttrain.decontaminate.spans import covered_text, runs, train_places
 from posttrain.recipe import Decontaminate
 from posttrain.storage import ArtifactWriter, read_batches
 
 Decision = Literal["remove", "review", "keep"]
 DECISIONS: tuple[Decision, ...] = ("remove", "review", "keep")
 MATCHES = "matches.parquet"
+
+_SPAN = [("start", pa.int32()), ("end", pa.int32())]
 
 MATCHES_SCHEMA = pa.schema([
     ("row_id", pa.string()),
@@ -32,15 +35,19 @@ MATCHES_SCHEMA = pa.schema([
     ("measure", pa.string()),
     ("score", pa.float64()),
     ("decision", pa.string()),
+    ("train_spans", pa.list_(pa.struct(_SPAN))),
+    ("eval_spans", pa.list_(pa.struct([("field", pa.int32()), *_SPAN]))),
     ("matched_text", pa.string()),
     ("eval_text", pa.string()),
     ("rule", pa.string()),
+    ("signals", pa.list_(pa.string())),
     ("best_field", pa.string()),
     ("best_field_score", pa.float64()),
 ])
-"""`turn` counts the conversation's messages from 0. `matched_text` is the covered words as the normaliser gives them,
-` … ` where words are left out. A line with decision `keep` is an item of several texts of which one is covered and
-the mean is not above the rule: reported, because a leaked question without its passage is worth knowing."""
+"""`turn` counts the conversation's messages from 0. A span is [start, end) in the words of the turn, or of the item's text
+number `field`, as `normalize.words` gives them. `matched_text` is the item's covered words, ` … ` where words are left out.
+A line with decision `keep` is an item of several texts of which one is covered and the mean is not over the rule:
+reported, because a leaked question without its passage is worth knowing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class TrainingRow:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One training row against one eval item, with the decision of the rule."""
+    """One training row against one eval item, with the decision of the rule. `turn` is the place in the conversation."""
 
     match: Match
     turn: int
@@ -63,36 +70,58 @@ class Finding:
     is_short: bool
     decision: Decision
     rule: str
+    signals: tuple[str, ...] = ()
 
-
-def lowest_score(settings: Decontaminate) -> float:
-    """The score above which a match matters to these settings."""
-    return settings.threshold if settings.review_above is None else min(settings.threshold, settings.review_above)
+    @property
+    def measure(self) -> Measure:
+        return self.match.measure
 
 
 def find_contamination(rows: list[TrainingRow], search: EvalSearch, settings: Decontaminate) -> list[list[Finding]]:
-    """The findings of each row of a batch, in the order of turn and item; an empty list for a clean row."""
+    """The findings of each row of a batch, in the order of turn, item and measure; an empty list for a clean row."""
     owners = [(n, place) for n, row in enumerate(rows) for place, _ in row.turns]
-    tokens = [words(text) for row in rows for _, text in row.turns]
+    texts = [text for row in rows for _, text in row.turns]
+    matches = [match for measure, floor in settings.floors().items() for match in search.score(measure, texts, floor)]
     found: list[list[Finding]] = [[] for _ in rows]
-    for match in search.score(tokens, lowest_score(settings)):
+    for match in sorted(matches, key=lambda match: (match.turn, match.item)):
         row, place = owners[match.turn]
-        found[row].append(_judge(match, place, search.index, settings))
+        if finding := _judge(match, place, search.index, settings):
+            found[row].append(finding)
     return found
 
 
-def _judge(match: Match, turn: int, index: EvalIndex, settings: Decontaminate) -> Finding:
-    n, band = index.ngram_size, settings.review_above
-    is_short = all(len(index.words(text)) < n for text in index.texts(match.item))
-    removed_by = "short item verbatim" if is_short else f"{n}-gram coverage > {settings.threshold:g}"
+def _judge(match: Match, turn: int, index: EvalIndex, settings: Decontaminate) -> Finding | None:
+    """The finding, or None where not even the item's best text is over a cut-off."""
+    preset, name = PRESETS[settings.preset], index.eval_names[index.eval_of_item[match.item]]
+    cut_offs = settings.cut_offs_of(name, match.measure)
+    is_short = match.measure == "ngram_coverage" and all(
+        len(index.words(text)) < index.ngram_size for text in index.texts(match.item))
     decision: Decision = "keep"
-    rule = f"{settings.preset}: {n}-gram coverage, mean of {len(match.scores)} texts, not > {settings.threshold:g}"
-    if match.score > settings.threshold:
-        decision, rule = "remove", f"{settings.preset}: {removed_by}"
-    elif band is not None and match.score > band:
-        decision, rule = "review", f"review band: {n}-gram coverage > {band:g} (not part of {settings.preset})"
-    name_of_eval = index.eval_names[index.eval_of_item[match.item]]
-    return Finding(match, turn, name_of_eval, index.item_id[match.item].as_py(), is_short, decision, rule)
+    if preset.reaches(match.score, cut_offs.remove):
+        decision = "remove"
+    elif preset.reaches(match.score, cut_offs.review):
+        decision = "review"
+    elif not any(preset.reaches(match.best, cut_off) for cut_off in (cut_offs.remove, cut_offs.review)):
+        return None
+    rule = rule_name(name, match, decision, is_short, settings)
+    return Finding(match, turn, name, index.item_id[match.item].as_py(), is_short, decision, rule)
+
+
+def rule_name(eval_name: str, match: Match, decision: Decision, is_short: bool, settings: Decontaminate) -> str:
+    """What decided: `tulu3: 8-gram coverage > 0.5`, or `recipe: …` where the recipe changed what the preset says."""
+    preset, cut_offs = PRESETS[settings.preset], settings.cut_offs_of(eval_name, match.measure)
+    name = f"{settings.ngram_size}-gram coverage" if match.measure == "ngram_coverage" else match.measure
+    limits = [cut_off for cut_off in (cut_offs.review, cut_offs.remove) if cut_off is not None]
+    if decision == "keep":
+        what, cut_off = f"{name}, mean of {len(match.scores)} texts, not {preset.sign} {limits[0]:g}", limits[0]
+    else:
+        cut_off = cut_offs.remove if decision == "remove" else cut_offs.review
+        what = "short item verbatim" if is_short and decision == "remove" else f"{name} {preset.sign} {cut_off:g}"
+    published = preset.cut_offs.get(match.measure, CutOffs())
+    if cut_off in (published.remove, published.review) and settings.turns == "user" and (
+            settings.ngram_size == 8 or match.measure != "ngram_coverage"):
+        return f"{settings.preset}: {what}"
+    return f"recipe: {what} (not part of {settings.preset})"
 
 
 def decide(findings: list[Finding]) -> Decision:
@@ -116,24 +145,23 @@ def describe(finding: Finding) -> str:
 
 def match_row(row: TrainingRow, finding: Finding, index: EvalIndex) -> dict[str, Any]:
     """The line of `matches.parquet`."""
-    texts = [index.text[text].as_py() for text in index.texts(finding.match.item)]
-    best = finding.match.scores.index(finding.match.best)
+    match, numbers = finding.match, index.texts(finding.match.item)
+    texts = [index.text[text].as_py() for text in numbers]
+    tokens = [words(text) for text in texts]
+    asked = words(next(text for place, text in row.turns if place == finding.turn))
+    best = match.scores.index(match.best)
     return {
         "row_id": row.id, "source": row.source, "turn": finding.turn, "eval": finding.eval, "item_id": finding.item_id,
-        "measure": "short_item" if finding.is_short else "ngram_coverage", "score": finding.match.score,
-        "decision": finding.decision,
+        "measure": match.measure, "score": match.score, "decision": finding.decision,
+        "train_spans": [{"start": begin, "end": end}
+                        for begin, end in runs(train_places(match, tokens, asked, index.ngram_size))],
+        "eval_spans": [{"field": k, "start": begin, "end": end}
+                       for k, places in enumerate(match.covered) for begin, end in runs(places)],
         "matched_text": "\n".join(
-            covered_text(text, places) for text, places in zip(texts, finding.match.covered, strict=True) if places),
-        "eval_text": "\n".join(texts), "rule": finding.rule,
-        "best_field": index.field[index.texts(finding.match.item)[best]].as_py(), "best_field_score": finding.match.best,
+            covered_text(own, places) for own, places in zip(tokens, match.covered, strict=True) if places),
+        "eval_text": "\n".join(texts), "rule": finding.rule, "signals": list(finding.signals),
+        "best_field": index.field[numbers[best]].as_py(), "best_field_score": match.best,
     }
-
-
-def covered_text(text: str, places: tuple[int, ...]) -> str:
-    """The covered words of a text: "the cat sat … on the mat"."""
-    tokens = words(text)
-    runs = groupby(enumerate(places), key=lambda pair: pair[1] - pair[0])
-    return " … ".join(" ".join(tokens[place] for _, place in run) for _, run in runs)
 
 
 class Evidence:
