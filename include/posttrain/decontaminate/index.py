@@ -226,7 +226,7 @@ def _npy(array: np.ndarray[Any, Any]) -> bytes:
 # ---------------------------------------------------------------- using the index
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EvalIndex:
     """A loaded index. Text k belongs to item `item_of_text[k]` and is `flat[offsets[k]:offsets[k + 1]]`."""
 
