@@ -1,0 +1,173 @@
+"""What speaks for and against a training turn giving away an eval item: the signals that preset `balanced` decides by.
+
+A turn and an item, w(x) the weight of a word (rarity.py), I the item's words, and the *passage*: the stretch of the turn, at
+most half as long again as the item, that has most of the item's weight, cut to its first and last word of the item.
+
+    coverage   share of the item's places that n-grams of the turn cover (coverage.py), over all its texts
+    worth      Σ w over the item's places: how much there is to recognise. "What is the meaning of life?" has 1
+    covered    Σ w over the covered places: "a step by step guide on how to" has .9, though it is 9 words
+    wording    Σ w(x in I and in the passage) / Σ w(x in I), over distinct words, numbers apart
+    focus      Σ w(x in the passage and in I) / Σ w(x in the passage): 1 where the passage says nothing else
+    share      the same for the whole turn: near 0 where the item is a remark in a long text
+    at_edge    the turn begins or ends with the passage, as a prompt does that wraps an item
+    own_line   the item is a line of the turn, or the whole turn
+    numbers    same: every number of the item is in the turn; other: one is not; none: the item has none
+    names      the same of capitalised words inside of a sentence
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from posttrain.decontaminate.coverage import Match
+from posttrain.decontaminate.normalize import words
+from posttrain.decontaminate.rarity import FUNCTION, has_digit, number_weights, word_weights
+from posttrain.decontaminate.templates import template_places
+
+if TYPE_CHECKING:
+    from posttrain.decontaminate.index import EvalIndex
+
+Agreement = Literal["same", "other", "none"]
+
+CONTEXT_FIELD_NAMES = frozenset({"passage", "context", "article", "document", "background", "input", "inputs", "story", "text"})
+"""Fields that a question is asked about. One alone is a shared source, not the item."""
+
+EDGE = 12
+"""A passage that begins or ends within so many words of the turn's begin or end is at its edge."""
+
+SLACK = 10
+"""A passage may be half as long again as the item, and at least so many words longer."""
+
+MARKED = 0.25
+"""Words of at least this weight mark where the passage begins and ends."""
+
+_NAME = re.compile(r"(?<![.!?:\"“(\n]\s)(?<=[\w,;'’)]\s)[A-Z][a-z]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """See above. `fields` are (field, coverage) of the item's texts; `context_only`: of several texts, only such are covered."""
+
+    whole_turn: bool
+    own_line: bool
+    at_edge: bool
+    coverage: float
+    worth: float
+    covered: float
+    covered_share: float
+    wording: float
+    focus: float
+    share: float
+    numbers: Agreement
+    names: Agreement
+    fields: tuple[tuple[str, float], ...]
+    template_share: float
+    words: int
+
+    @property
+    def context_only(self) -> bool:
+        hit = [name for name, score in self.fields if score >= 0.5]
+        return len(self.fields) > 1 and bool(hit) and all(name in CONTEXT_FIELD_NAMES for name in hit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """An eval item, its texts end to end, weighed once."""
+
+    tokens: tuple[str, ...]
+    text_of: tuple[int, ...]
+    weight: tuple[float, ...]
+    """Of each place: of its word, or of its number."""
+    word_weight: dict[str, float]
+    """Of each distinct word, numbers apart: its heaviest place."""
+    numbers: frozenset[str]
+    names: frozenset[str]
+    fields: tuple[str, ...]
+    template: int
+
+
+@functools.lru_cache(maxsize=20_000)
+def _item(index: EvalIndex, item: int) -> _Item:
+    tokens: list[str] = []
+    text_of, weight, fields, names, template = [], [], [], set(), 0
+    word_weight: dict[str, float] = {}
+    for k, number in enumerate(index.texts(item)):
+        text = index.text[number].as_py()
+        own, is_template = words(text), template_places(index, number)
+        weights = [min(w, FUNCTION) if t else w for w, t in zip(word_weights(index, own), is_template, strict=True)]
+        for word, w in zip(own, weights, strict=True):
+            if not has_digit(word):
+                word_weight[word] = max(w, word_weight.get(word, 0.0))
+        weight += [w + n * (not t) for w, n, t in zip(weights, number_weights(own), is_template, strict=True)]
+        tokens += own
+        text_of += [k] * len(own)
+        fields.append(index.field[number].as_py())
+        names |= _names(text)
+        template += int(is_template.sum())
+    return _Item(tuple(tokens), tuple(text_of), tuple(weight), word_weight, frozenset(t for t in tokens if has_digit(t)),
+                 frozenset(names), tuple(fields), template)
+
+
+def _names(text: str) -> set[str]:
+    return {word for name in _NAME.findall(text) for word in words(name)}
+
+
+def signals(index: EvalIndex, turn: str, item: int, match: Match | None) -> Signals:
+    """The signals of one pair. `match` is the pair's n-gram coverage; None where no n-gram is shared."""
+    known, tokens = _item(index, item), words(turn)
+    covered = _covered(known, match)
+    worth = sum(known.weight)
+    inside = sum(known.weight[k] for k in covered)
+    begin, end = _passage(known, tokens)
+    passage, turn_words = set(tokens[begin:end]), set(tokens)
+    of_turn = dict(zip(turn_words, word_weights(index, list(turn_words)), strict=True))
+    total = sum(known.word_weight.values())
+    shared = sum(weight for word, weight in known.word_weight.items() if word in passage)
+    whole = tuple(tokens) == known.tokens
+    return Signals(
+        whole_turn=whole,
+        own_line=whole or any(tuple(words(line)) == known.tokens for line in turn.split("\n") if line.strip()),
+        at_edge=begin < end and (begin <= EDGE or len(tokens) - end <= EDGE),
+        coverage=round(len(covered) / len(known.tokens), 9),
+        worth=worth, covered=inside, covered_share=inside / worth if worth else 0.0,
+        wording=shared / total if total else 0.0,
+        focus=_focus(passage, known, of_turn), share=_focus(turn_words, known, of_turn),
+        numbers=_agreement(known.numbers, turn_words), names=_agreement(known.names, turn_words),
+        fields=tuple(zip(known.fields, match.scores if match else (0.0,) * len(known.fields), strict=True)),
+        template_share=known.template / len(known.tokens), words=len(known.tokens),
+    )
+
+
+def _covered(item: _Item, match: Match | None) -> list[int]:
+    """The covered places of an item, its texts end to end."""
+    if match is None:
+        return []
+    begins = [item.text_of.index(k) for k in range(len(match.covered))]
+    return [begin + place for begin, places in zip(begins, match.covered, strict=True) for place in places]
+
+
+def _focus(said: set[str], item: _Item, weight: dict[str, float]) -> float:
+    total = sum(weight[word] for word in said)
+    return sum(weight[word] for word in said if word in item.word_weight) / total if total else 0.0
+
+
+def _agreement(wanted: frozenset[str], there: set[str]) -> Agreement:
+    return "none" if not wanted else "same" if wanted <= there else "other"
+
+
+def _passage(item: _Item, tokens: Sequence[str]) -> tuple[int, int]:
+    """[begin, end) of the passage; empty where the turn has no marked word of the item."""
+    gain = [item.word_weight.get(token, 0.0) for token in tokens]
+    length = min(len(tokens), len(item.tokens) + max(SLACK, len(item.tokens) // 2))
+    here = best = sum(gain[:length])
+    begin = 0
+    for k in range(1, len(tokens) - length + 1):
+        here += gain[k + length - 1] - gain[k - 1]
+        if here > best + 1e-9:
+            best, begin = here, k
+    marked = [k for k in range(begin, begin + length) if gain[k] >= MARKED]
+    return (marked[0], marked[-1] + 1) if marked else (begin, begin)
