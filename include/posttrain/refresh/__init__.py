@@ -45,10 +45,6 @@ from posttrain.storage import (
 
 log = logging.getLogger(__name__)
 
-BEFORE = "before"
-"""The old version's part in the record of the stage mix; the new one has none."""
-
-
 class NoMixture(LookupError):
     """There is no mixture that could be compared. The message says how to make one."""
 
@@ -193,7 +189,7 @@ def new_version(refresh: Refresh) -> StageResult | None:
         "mix", settings=mixture.settings | {"refreshed_from": mixture.content, "refreshed_for": evals},
         code=code_version("posttrain.refresh.version"), inputs=inputs, workspace=refresh.run.workspace,
         work=partial(write_version, mixture, falls, evals))
-    refresh.run.record("mix", StageResult(mixture, True, "the version before"), BEFORE)
+    refresh.run.record("mix", StageResult(mixture, True, "the version before"), f"before-{mixture.key}")
     refresh.run.record("mix", result)
     return result
 

@@ -153,3 +153,11 @@ def _complaint(changes: list[ChangedFile], recipe: str, mixture: Manifest) -> st
         f"or, where the change is meant, accept it: python -m posttrain refresh-evals {recipe} {accept}",
         f"(in the form of the DAG refresh_eval_index: accept = [{hashes}])",
     ])
+
+
+# ---------------------------------------------------------------- for whoever watches the files
+
+
+def content_of_recipe(recipe: Recipe, root: Path) -> dict[str, str]:
+    """Eval set → its content now. Two looks at the same files give the same."""
+    return {pin["name"]: content_of(pin) for pin in pinned_evals(recipe.evals, root, recipe.seed)}
