@@ -77,7 +77,7 @@ class Bench:
         return smoke.model_copy(update={
             "evals": tuple(EvalSet.model_validate(value) for value in self.evals.values()),
             "decontaminate": Decontaminate.model_validate({"preset": "tulu3"} | self.settings),
-            "review": Review.model_validate(self.review)})
+            "review": Review.model_validate(self.review), "gate": smoke.gate.model_copy(update={"thresholds": {}})})
 
     def mixture(self, rows: dict[str, list[Example]] | None = None, run_id: str = "base") -> Manifest:
         """The mixture of a run, made after a comparison with the recipe's evals as they are now."""
