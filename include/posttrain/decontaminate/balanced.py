@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from posttrain.decontaminate.coverage import Match
+from posttrain.decontaminate.presets import CutOffs, Measure
 from posttrain.decontaminate.signals import Signals, signals
 
 if TYPE_CHECKING:
     from posttrain.decontaminate.index import EvalIndex
-    from posttrain.decontaminate.presets import Measure
 
-FLOORS: dict[Measure, float] = {"ngram_coverage": 0.3, "cosine": 0.6, "dense": 0.8}
+CUT_OFFS: dict[Measure, CutOffs] = {
+    "ngram_coverage": CutOffs(review=0.3), "cosine": CutOffs(review=0.7), "dense": CutOffs(review=0.85),
+}
 """Which pairs are looked at: those that reach one of these. `dense` takes part where the recipe names a model."""
 
 
@@ -43,6 +45,11 @@ class Limits:
     """Covered weight below which the shared n-grams are a stock phrase."""
     near: float = 0.85
     """Wording and focus from which, with the same numbers and names, it is the same item and not a variant."""
+    reworded_share: float = 0.7
+    """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
+    reworded_worth: float = 1.5
+    dense: float = 0.85
+    """Cosine of sentence vectors from which a person looks at a pair whatever its words are."""
 
 
 LIMITS = Limits()
@@ -88,17 +95,29 @@ def is_variant(s: Signals) -> bool:
     return part and same_words and (s.share >= LIMITS.share or s.at_edge)
 
 
+def is_reworded(s: Signals) -> bool:
+    """The words of the item and hardly any other, in whatever order, and no other numbers."""
+    near = s.wording >= LIMITS.near and s.focus >= LIMITS.near and s.share >= LIMITS.reworded_share
+    return near and s.worth >= LIMITS.reworded_worth and s.numbers != "other"
+
+
+def is_near_in_meaning(s: Signals) -> bool:
+    return s.dense >= LIMITS.dense
+
+
 RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
     ("the whole turn is the item", is_whole_turn),
     ("the whole item is in the turn", is_wholly_there),
     ("the question without its passage", is_question_alone),
-    ("the item in other words, numbers or names", is_variant),
+    ("the item with other numbers or names", is_variant),
+    ("the item's words in another order", is_reworded),
+    ("near in meaning", is_near_in_meaning),
 )
 
 
 def judge(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Match]) -> Verdict:
     """What becomes of a turn and an item, given the matches of this pair, by measure."""
-    s = signals(index, turn, item, matches.get("ngram_coverage"))
+    s = signals(index, turn, item, matches)
     rule = next((name for name, holds in RULES if holds(s)), None)
     score = max((match.score for match in matches.values()), default=0.0)
     if rule is None:

@@ -13,13 +13,14 @@ most half as long again as the item, that has most of the item's weight, cut to 
     own_line   the item is a line of the turn, or the whole turn
     numbers    same: every number of the item is in the turn; other: one is not; none: the item has none
     names      the same of capitalised words inside of a sentence
+    dense      cosine of sentence vectors of the best text; 0 without a model
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +31,7 @@ from posttrain.decontaminate.templates import template_places
 
 if TYPE_CHECKING:
     from posttrain.decontaminate.index import EvalIndex
+    from posttrain.decontaminate.presets import Measure
 
 Agreement = Literal["same", "other", "none"]
 
@@ -67,6 +69,7 @@ class Signals:
     fields: tuple[tuple[str, float], ...]
     template_share: float
     words: int
+    dense: float
 
     @property
     def context_only(self) -> bool:
@@ -116,8 +119,9 @@ def _names(text: str) -> set[str]:
     return {word for name in _NAME.findall(text) for word in words(name)}
 
 
-def signals(index: EvalIndex, turn: str, item: int, match: Match | None) -> Signals:
-    """The signals of one pair. `match` is the pair's n-gram coverage; None where no n-gram is shared."""
+def signals(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Match]) -> Signals:
+    """The signals of one pair, given its matches by measure; where no n-gram is shared there is none of coverage."""
+    match, dense = matches.get("ngram_coverage"), matches.get("dense")
     known, tokens = _item(index, item), words(turn)
     covered = _covered(known, match)
     worth = sum(known.weight)
@@ -138,7 +142,7 @@ def signals(index: EvalIndex, turn: str, item: int, match: Match | None) -> Sign
         focus=_focus(passage, known, of_turn), share=_focus(turn_words, known, of_turn),
         numbers=_agreement(known.numbers, turn_words), names=_agreement(known.names, turn_words),
         fields=tuple(zip(known.fields, match.scores if match else (0.0,) * len(known.fields), strict=True)),
-        template_share=known.template / len(known.tokens), words=len(known.tokens),
+        template_share=known.template / len(known.tokens), words=len(known.tokens), dense=dense.best if dense else 0.0,
     )
 
 
