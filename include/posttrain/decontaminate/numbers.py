@@ -12,7 +12,9 @@ sign is not part of a number: "50 %", "50 percent" and "$50" hold 50. "one" is l
 
 so that 2 and 2 agree less than 11,600 and 11,600 do, and a single common number does not say much.
 
-    reworded(x, y) = (TF-IDF cosine + agreement) / 2   where the agreement is at least MIN_AGREEMENT, else 0
+    reworded(x, y) = (wording + agreement) / 2         where the agreement is at least MIN_AGREEMENT, else 0
+
+`wording` is the TF-IDF cosine without numbers and single letters (similarity.py).
 
 On 107 paraphrases of GSM8K test questions (llm-decontaminator) against 7,473 real training rows the cosine alone finds 52 %
 where 30 rows are flagged.
@@ -31,6 +33,7 @@ import numpy as np
 
 from posttrain.decontaminate import similarity
 from posttrain.decontaminate.sparse_join import Kind, Nominating, Side, nominating, postings_of, scores_of, similar_pairs
+from posttrain.decontaminate.word_counts import turn_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -205,13 +208,12 @@ def reworded(index: EvalIndex, turns: list[str], floor: float) -> list[Match]:
     """Matches by `reworded`: texts whose numbers agree and whose words are similar."""
     if not turns or not len(index.flat):
         return []
-    about, own = index_numbers(index), turn_numbers(index, turns)
-    counts, unknown = similarity.counted(index, turns)
-    words = similarity.side_of(index, "cosine", counts, unknown)
+    about, own, counts = index_numbers(index), turn_numbers(index, turns), turn_counts(index, turns)
+    words = similarity.side_of(index, "wording", counts)
 
     def score(turn: Ints, text: Ints) -> Floats:
         agreed = scores_of(own, about.texts, turn, text, AGREEMENT)
-        alike = scores_of(words, similarity.texts_of(index, "cosine"), turn, text, similarity.KINDS["cosine"])
+        alike = scores_of(words, similarity.texts_of(index, "wording"), turn, text, similarity.KINDS["wording"])
         return np.where(agreed >= MIN_AGREEMENT, np.round((agreed + alike) / 2, 9), 0.0)
 
     turn, text = similar_pairs(own, about.texts, nominating(own, _need(own), AGREEMENT), about.postings, AGREEMENT, MIN_AGREEMENT)

@@ -10,6 +10,7 @@ them with word w; tf the count of a word in a text, x and y the two texts:
 
 `cosine` is TF-IDF with sublinear counts; its idf is that of the eval texts alone, a function of the index that does not change
 with the training rows, so a row scores the same in any run and in any shard. A word that no eval text has weighs the most.
+`wording` is the same without numbers and single letters, for `numbers.reworded`.
 `count_cosine` is the cosine of the preset `seed`, whose cut-offs and examples are of counts without idf: by TF-IDF its
 sentence "The Eiffel Tower is a famous landmark …" would be over .6 in a large index, because "Eiffel" is rare there. The counts
 are damped, which changes nothing where no word is repeated: by bare counts "the", "a" and "of" make any two long English texts
@@ -23,7 +24,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from posttrain.decontaminate.coverage import Match
-from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.sparse_join import (
     Floats,
     Kind,
@@ -42,6 +41,7 @@ from posttrain.decontaminate.sparse_join import (
     scores_of,
     similar_pairs,
 )
+from posttrain.decontaminate.word_counts import Counts, text_counts, turn_counts, vocabulary
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from posttrain.decontaminate.ngrams import Ints
     from posttrain.decontaminate.presets import Measure
 
-WordMeasure = Literal["cosine", "count_cosine", "jaccard"]
+WordMeasure = Literal["cosine", "wording", "count_cosine", "jaccard"]
 
 
 def cosine(index: EvalIndex, turns: list[str], floor: float) -> list[Match]:
@@ -78,86 +78,28 @@ def _jaccard(shared: Floats, turn: Floats, text: Floats) -> Floats:
 
 KINDS: dict[WordMeasure, Kind] = {
     "cosine": Kind(_product, np.sqrt, depth=0.7),
+    "wording": Kind(_product, np.sqrt, depth=0.7),
     "count_cosine": Kind(_product, np.sqrt, depth=0.2),
     "jaccard": Kind(_jaccard, np.positive, depth=0.7),
 }
 """The depths are those that were fastest at .6: counts without idf share their mass with common words, which nominate much."""
 
 
-# ---------------------------------------------------------------- the index's texts and the turns as weighted words
-
-
-@dataclass(frozen=True, eq=False)
-class Vocabulary:
-    """The words of the eval texts in the order of rarity, and which of them each text has how often."""
-
-    column: Ints
-    """Word number of the index → column; the word of the fewest texts first."""
-    idf: Floats
-    idf_of_unknown: float
-    counts: csr_matrix
-    word: list[str]
-    """Column → word."""
-
-
-@functools.lru_cache(maxsize=1)
-def vocabulary(index: EvalIndex) -> Vocabulary:
-    """Made from the index's words once a process."""
-    size, texts = len(index.number), len(index.offsets) - 1
-    owner = np.repeat(np.arange(texts), np.diff(index.offsets))
-    keys, tf = np.unique(owner * max(size, 1) + index.flat, return_counts=True)
-    row, number = np.divmod(keys, max(size, 1))
-    df = np.bincount(number, minlength=size)
-    order = np.lexsort((np.arange(size), df))
-    column = np.empty(size, np.int64)
-    column[order] = np.arange(size)
-    names = [""] * size
-    for word, n in index.number.items():
-        names[column[n]] = word
-    idf = np.log((1 + texts) / (1 + df[order])) + 1
-    return Vocabulary(column, idf, float(np.log(1 + texts) + 1), _rows(row, column[number], tf, texts, size), names)
-
-
-def _rows(row: Ints, column: Ints, value: Ints, rows: int, columns: int) -> csr_matrix:
-    from scipy.sparse import csr_matrix
-
-    order = np.lexsort((column, row))
-    pointers = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
-    return csr_matrix((value[order].astype(np.float64), column[order].astype(np.int32), pointers), shape=(rows, columns))
-
-
-def counted(index: EvalIndex, turns: list[str]) -> tuple[csr_matrix, tuple[Ints, Ints]]:
-    """The words of the turns that the index knows; and (turn, count) of each distinct word that it does not know."""
-    known, tokens = vocabulary(index), [words(turn) for turn in turns]
-    numbers, strange = index.number, {}
-    flat = np.fromiter(
-        (n if (n := numbers.get(word)) is not None else len(numbers) + strange.setdefault(word, len(strange))
-         for word in chain.from_iterable(tokens)), np.int64)
-    owner = np.repeat(np.arange(len(turns)), [len(own) for own in tokens])
-    width = max(len(numbers) + len(strange), 1)
-    keys, tf = np.unique(owner * width + flat, return_counts=True)
-    row, number = np.divmod(keys, width)
-    own = number < len(numbers)
-    matrix = _rows(row[own], known.column[number[own]], tf[own], len(turns), len(numbers))
-    return matrix, (row[~own], tf[~own])
-
-
-def side_of(index: EvalIndex, measure: WordMeasure, counts: csr_matrix, unknown: tuple[Ints, Ints]) -> Side:
-    known, (row, tf) = vocabulary(index), unknown
+def side_of(index: EvalIndex, measure: WordMeasure, texts: Counts) -> Side:
+    """The words of `texts` with the values of a measure."""
+    matrix, rows, known = texts.known, texts.known.shape[0], vocabulary(index)
     if measure == "jaccard":
-        size = np.diff(counts.indptr) + np.bincount(row, minlength=counts.shape[0])
-        return Side(_with(counts, np.ones(counts.nnz)), np.ones(counts.nnz), size.astype(np.float64))
-    values, others = 1 + np.log(counts.data), 1 + np.log(tf)
-    if measure == "cosine":
-        values, others = values * known.idf[counts.indices], others * known.idf_of_unknown
-    owner = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    square = np.bincount(owner, values**2, counts.shape[0]) + np.bincount(row, others**2, counts.shape[0])
-    values = values / np.sqrt(square)[owner]
-    return Side(_with(counts, values), values**2, np.ones(counts.shape[0]))
-
-
-def _need(side: Side, measure: WordMeasure, floor: float) -> Floats:
-    return floor * side.size if measure == "jaccard" else floor**2 * side.size
+        size = np.diff(matrix.indptr) + np.bincount(texts.row, minlength=rows)
+        return Side(_with(matrix, np.ones(matrix.nnz)), np.ones(matrix.nnz), size.astype(np.float64))
+    values, others = 1 + np.log(matrix.data), 1 + np.log(texts.count)
+    if measure != "count_cosine":
+        values, others = values * known.idf[matrix.indices], others * known.idf_of_unknown
+    if measure == "wording":
+        values, others = values * ~known.is_symbol[matrix.indices], others * ~texts.is_symbol
+    owner = np.repeat(np.arange(rows), np.diff(matrix.indptr))
+    norm = np.sqrt(np.bincount(owner, values**2, rows) + np.bincount(texts.row, others**2, rows))
+    values = values / np.where(norm > 0, norm, 1.0)[owner]
+    return Side(_with(matrix, values), values**2, np.ones(rows))
 
 
 def _with(matrix: csr_matrix, values: Floats) -> csr_matrix:
@@ -166,13 +108,17 @@ def _with(matrix: csr_matrix, values: Floats) -> csr_matrix:
     return csr_matrix((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-@functools.lru_cache(maxsize=8)
+def _need(side: Side, measure: WordMeasure, floor: float) -> Floats:
+    return floor * side.size if measure == "jaccard" else floor**2 * side.size
+
+
+@functools.lru_cache(maxsize=4)
 def texts_of(index: EvalIndex, measure: WordMeasure) -> Side:
-    nothing = np.zeros(0, np.int64)
-    return side_of(index, measure, vocabulary(index).counts, (nothing, nothing))
+    """The eval texts with the values of a measure, kept for the process."""
+    return side_of(index, measure, text_counts(index))
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=4)
 def _postings(index: EvalIndex, measure: WordMeasure, floor: float) -> Nominating:
     side, kind = texts_of(index, measure), KINDS[measure]
     return postings_of(nominating(side, _need(side, measure, kind.depth * floor), kind))
@@ -184,8 +130,8 @@ def _postings(index: EvalIndex, measure: WordMeasure, floor: float) -> Nominatin
 def _matches(index: EvalIndex, measure: WordMeasure, turns: list[str], floor: float) -> list[Match]:
     if not turns or not len(index.flat):
         return []
-    counts, unknown = counted(index, turns)
-    own, texts, kind = side_of(index, measure, counts, unknown), texts_of(index, measure), KINDS[measure]
+    counts, texts, kind = turn_counts(index, turns), texts_of(index, measure), KINDS[measure]
+    own = side_of(index, measure, counts)
     terms = nominating(own, _need(own, measure, kind.depth * floor), kind)
     turn, text = similar_pairs(own, texts, terms, _postings(index, measure, floor), kind, floor)
     return matches_of(index, measure, counts, turn, text, partial(scores_of, own, texts, kind=kind))
@@ -196,42 +142,44 @@ def nominating_words(index: EvalIndex, measure: WordMeasure, turns: list[str], f
 
     For whoever looks the texts up elsewhere: score what holds any of them with `score_nominated`.
     """
-    counts, unknown = counted(index, turns)
-    own = side_of(index, measure, counts, unknown)
-    chosen, word, bounds = own.nominating(_need(own, measure, floor)), vocabulary(index).word, counts.indptr
-    return [[word[column] for column in counts.indices[begin:end][chosen[begin:end]]]
-            for begin, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    counts = turn_counts(index, turns)
+    own = side_of(index, measure, counts)
+    chosen, word, matrix = own.nominating(_need(own, measure, floor)), vocabulary(index).word, counts.known
+    return [[word[column] for column in matrix.indices[begin:end][chosen[begin:end]]]
+            for begin, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)]
 
 
 def score_nominated(
     index: EvalIndex, measure: WordMeasure, turns: list[str], nominated: list[list[int]], floor: float,
 ) -> list[Match]:
     """The matches among the eval texts (by number) that were nominated for each turn."""
-    counts, unknown = counted(index, turns)
-    own, texts, kind = side_of(index, measure, counts, unknown), texts_of(index, measure), KINDS[measure]
+    counts = turn_counts(index, turns)
+    score = partial(scores_of, side_of(index, measure, counts), texts_of(index, measure), kind=KINDS[measure])
     turn = np.repeat(np.arange(len(turns)), [len(numbers) for numbers in nominated])
     text = np.fromiter(chain.from_iterable(nominated), np.int64)
-    score = partial(scores_of, own, texts, kind=kind)
     reached = score(turn, text) >= floor
     return matches_of(index, measure, counts, turn[reached], text[reached], score)
 
 
 def matches_of(
-    index: EvalIndex, measure: Measure, counts: csr_matrix, turn: Ints, text: Ints, score: Callable[[Ints, Ints], Floats],
+    index: EvalIndex, measure: Measure, counts: Counts, turn: Ints, text: Ints, score: Callable[[Ints, Ints], Floats],
 ) -> list[Match]:
-    """A match for each (turn, item) that has one of these texts, with the scores of all of the item's texts."""
+    """A match for each (turn, item) that has one of these texts, with the scores of all of the item's texts.
+
+    Its covered places are those of the words that the turn has as well.
+    """
     items = len(index.texts_of_item)
     turn, item = np.divmod(np.unique(turn * items + index.item_of_text[text]), items)
     many = index.texts_of_item[item]
     begins = np.concatenate([[0], np.cumsum(many)])
     text = np.arange(begins[-1]) + np.repeat(np.searchsorted(index.item_of_text, item) - begins[:-1], many)
     scores = score(np.repeat(turn, many), text).tolist()
-    column = vocabulary(index).column
-    has, last, matches = np.zeros(counts.shape[1], np.bool_), -1, []
+    matrix, column = counts.known, vocabulary(index).column
+    has, last, matches = np.zeros(matrix.shape[1], np.bool_), -1, []
     for n, (t, i) in enumerate(zip(turn.tolist(), item.tolist(), strict=True)):
         if t != last:
             has[:] = False
-            has[counts.indices[counts.indptr[t] : counts.indptr[t + 1]]] = True
+            has[matrix.indices[matrix.indptr[t] : matrix.indptr[t + 1]]] = True
             last = t
         part = slice(int(begins[n]), int(begins[n + 1]))
         covered = tuple(tuple(np.flatnonzero(has[column[index.words(int(k))]]).tolist()) for k in text[part])
