@@ -1,4 +1,4 @@
-"""The review page in a real browser against Airflow's real web server: by mouse, by keys, by two people, by a viewer, under attack.
+"""The review page in a real browser on Airflow's real web server: by mouse, by keys, by two people, by a viewer, under attack.
 
 Chromium is Debian's. Where it is missing, root installs it; elsewhere the tests say loudly that they did not run, and fail in CI.
 POSTTRAIN_TEST_SCREENSHOTS=docs/images renews the pictures of docs/review.md.
@@ -47,7 +47,7 @@ def chromium() -> str:
             subprocess.run(["apt-get", *command], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, capture_output=True)
     if not Path(CHROMIUM).exists():
         complain = pytest.fail if os.environ.get("CI") else pytest.skip
-        complain(f"BROWSER ABSENT: there is no {CHROMIUM}; on Debian `apt-get install chromium` as root, then run this test again")
+        complain(f"BROWSER ABSENT: there is no {CHROMIUM}; on Debian: apt-get install chromium; then run this test again")
     return CHROMIUM
 
 
@@ -62,15 +62,17 @@ class Site:
         (home / "passwords.json").write_text(json.dumps({name: f"{name}-secret" for name in USERS}))
         environment = os.environ | {
             "AIRFLOW_HOME": str(home), "POSTTRAIN_WORKSPACE": str(workspace), "POSTTRAIN_DATA_ROOT": str(data),
-            "AIRFLOW__API__HOST": "127.0.0.1", "AIRFLOW__API__PORT": self.address.rpartition(":")[2], "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__HOST": "127.0.0.1", "AIRFLOW__API__PORT": self.address.rpartition(":")[2],
+            "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
             "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
         }
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
         self.log = (home / "api-server.log").open("w+")
-        self.process = subprocess.Popen([sys.executable, "-m", "airflow", "api-server"], env=environment, stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "api-server"], env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
+            stderr=subprocess.STDOUT, start_new_session=True)
 
     def wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -269,7 +271,8 @@ def test_a_viewer_may_look_and_not_decide(site: Site, log_in: Callable[[str], An
     page = log_in("vera")
     page.goto(address)
     assert card(page, "look-0").locator("mark").count() == 2
-    assert page.locator("[data-do], [data-bulk]").count() == 0 and "may look and not decide" in page.locator("header").inner_text()
+    assert page.locator("[data-do], [data-bulk]").count() == 0
+    assert "may look and not decide" in page.locator("header").inner_text()
     page.keyboard.press("d")
     status = page.evaluate("""async () => {
         const card = document.querySelector("article.card");

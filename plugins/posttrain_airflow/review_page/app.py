@@ -129,16 +129,22 @@ def row(user: User, run: str, item: str) -> HTMLResponse:
     return HTMLResponse(views.row_page(desk, desk.entry(item), can_decide(user), token_of(user), _last(desk)))
 
 
-def changes(user: User, run: str, since: str = "") -> dict[str, Any]:
-    """What has been decided about the rows of a run since the line `since`: their cards as they are now."""
+def changes(
+    user: User, run: str, since: str = "", eval: str = "", source: str = "", measure: str = "", judge: str = "",
+    low: float = 0.0, high: float = 1.0,
+) -> dict[str, Any]:
+    """What has been decided about the rows of a run since the line `since`: their cards as they are now, the counts, and how
+    many open rows the filter takes."""
     desk = desk_of(run)
+    wanted = Filter(status="open", eval=eval, source=source, measure=measure, judge=judge, low=low, high=high)
     own = {item.id for item in desk.items}
     lines = [line for line in desk.log.lines() if line.id > since]
     items = dict.fromkeys(line.item for line in lines if line.item in own)
     if len(items) > CARDS_AT_ONCE:
         return {"reload": True}
     cards = {item: views.card(desk.entry(item), run, can_decide(user)) for item in items}
-    return {"last": lines[-1].id if lines else since, "cards": cards, "progress": desk.progress()}
+    taken_open = sum(wanted.takes(entry) for entry in desk.entries())
+    return {"last": lines[-1].id if lines else since, "cards": cards, "progress": desk.progress(), "open": taken_open}
 
 
 def static(name: str) -> FileResponse:

@@ -123,7 +123,7 @@ class DecisionLog:
 
 def _read(name: str, data: bytes) -> list[Decision]:
     lines = []
-    for n, text in enumerate(data.decode("utf-8").splitlines(), 1):
+    for n, text in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):  # a text may hold other line breaks
         try:
             value = json.loads(text)
             lines.append(Decision(**(value | {"evals": tuple(value["evals"])})))

@@ -94,6 +94,7 @@ async function decide(card, action, texts) {
     let changed = card;
     for (const [id, html] of Object.entries(answer.cards)) changed = replaceCard(id, html) || changed;
     choose(action === "undo" ? changed : nextOpen(changed) || changed, true);
+    look();
   } finally {
     card.classList.remove("busy");
   }
@@ -129,6 +130,7 @@ function askBulk(action) {
   const ask = document.getElementById("bulk-ask");
   ask.querySelector("strong").textContent = `Really ${action} ${bulk.dataset.open} rows?`;
   ask.dataset.action = action;
+  ask.dataset.rows = bulk.dataset.open; // what the reviewer says yes to, should others decide in between
   ask.hidden = false;
   document.getElementById("bulk-yes").focus();
 }
@@ -137,8 +139,7 @@ async function doBulk() {
   const ask = document.getElementById("bulk-ask");
   ask.hidden = true;
   const { ok, answer } = await post("decide-all", {
-    action: ask.dataset.action, expected: Number(bulk.dataset.open), eval: data.eval, source: data.source,
-    measure: data.measure, judge: data.judge, low: Number(data.low), high: Number(data.high),
+    action: ask.dataset.action, expected: Number(ask.dataset.rows), ...filter(),
   });
   if (!ok) {
     say(answer.detail);
@@ -160,8 +161,13 @@ async function undoBulk() {
 
 // ---------------------------------------------------------------- what others do
 
+function filter() {
+  return { eval: data.eval || "", source: data.source || "", measure: data.measure || "", judge: data.judge || "",
+           low: Number(data.low || 0), high: Number(data.high || 1) };
+}
+
 async function look() {
-  const response = await fetch(`changes?${new URLSearchParams({ run: data.run, since: last })}`);
+  const response = await fetch(`changes?${new URLSearchParams({ run: data.run, since: last, ...filter() })}`);
   if (!response.ok) return;
   const changes = await response.json();
   if (changes.reload) {
@@ -170,7 +176,11 @@ async function look() {
   }
   last = changes.last;
   showProgress(changes.progress);
-  if (bulk && changes.progress.open === 0) for (const button of bulk.querySelectorAll("[data-bulk]")) button.disabled = true;
+  if (bulk) {
+    bulk.dataset.open = changes.open;
+    document.getElementById("bulk-open").textContent = changes.open;
+    for (const button of bulk.querySelectorAll("[data-bulk]")) button.disabled = changes.open === 0;
+  }
   for (const [id, html] of Object.entries(changes.cards)) {
     const card = document.getElementById(`item-${id}`);
     const editor = card && card.querySelector(".editor");
