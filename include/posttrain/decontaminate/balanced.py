@@ -1,4 +1,4 @@
-"""Preset `balanced`: n-gram coverage and word similarity nominate, and a few signals decide what is a leak.
+"""Preset `balanced`: n-gram coverage and similarities nominate (their cut-offs: presets.py), a few signals decide.
 
 Coverage over one half alone is right about every second time: half of what it flags are number sequences, titles, stock
 phrases and template wording. RULES is the whole decision, read from top to bottom; the first rule that speaks decides, and
@@ -13,17 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from posttrain.decontaminate.coverage import Match
-from posttrain.decontaminate.presets import CutOffs, Measure
 from posttrain.decontaminate.signals import Signals, signals
 
 if TYPE_CHECKING:
     from posttrain.decontaminate.index import EvalIndex
-
-CUT_OFFS: dict[Measure, CutOffs] = {
-    "ngram_coverage": CutOffs(review=0.3), "cosine": CutOffs(review=0.7), "dense": CutOffs(review=0.85),
-}
-"""Which pairs are looked at: those that reach one of these. `dense` takes part where the recipe names a model."""
-
+    from posttrain.decontaminate.presets import Measure
 
 @dataclass(frozen=True)
 class Limits:
@@ -48,6 +42,8 @@ class Limits:
     reworded_share: float = 0.7
     """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
     reworded_worth: float = 1.5
+    same_numbers: float = 0.51
+    """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
     dense: float = 0.85
     """Cosine of sentence vectors from which a person looks at a pair whatever its words are."""
 
@@ -101,6 +97,11 @@ def is_reworded(s: Signals) -> bool:
     return near and s.worth >= LIMITS.reworded_worth and s.numbers != "other"
 
 
+def has_same_numbers(s: Signals) -> bool:
+    """Much the same words with the same numbers: an exercise told anew, not another exercise."""
+    return s.reworded >= LIMITS.same_numbers and s.worth >= LIMITS.reworded_worth
+
+
 def is_near_in_meaning(s: Signals) -> bool:
     return s.dense >= LIMITS.dense
 
@@ -111,6 +112,7 @@ RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
     ("the question without its passage", is_question_alone),
     ("the item with other numbers or names", is_variant),
     ("the item's words in another order", is_reworded),
+    ("other words with the same numbers", has_same_numbers),
     ("near in meaning", is_near_in_meaning),
 )
 

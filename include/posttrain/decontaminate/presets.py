@@ -10,10 +10,10 @@ from pydantic import Field
 
 from posttrain.section import Section
 
-Measure = Literal["ngram_coverage", "cosine", "jaccard", "dense"]
+Measure = Literal["ngram_coverage", "cosine", "count_cosine", "jaccard", "reworded", "dense"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 
-PresetName = Literal["tulu3", "seed"]
+PresetName = Literal["tulu3", "seed", "balanced"]
 
 
 class CutOffs(Section):
@@ -25,11 +25,15 @@ class CutOffs(Section):
 
 @dataclass(frozen=True)
 class Preset:
-    """A rule as it stands in its source. `at_least`: a score, or a share of an eval, on the cut-off counts."""
+    """A rule as it stands in its source. `at_least`: a score, or a share of an eval, on the cut-off counts.
+
+    `judged`: the review cut-offs only say which pairs are looked at, and `balanced.judge` decides about each of them.
+    """
 
     cut_offs: Mapping[Measure, CutOffs]
     at_least: bool
     source: str
+    judged: bool = False
 
     @property
     def sign(self) -> str:
@@ -48,8 +52,13 @@ PRESETS: dict[PresetName, Preset] = {
         source="Tülu 3 paper, section 3.2: 8-grams of one training turn cover more than half of the eval item",
     ),
     "seed": Preset(
-        dict.fromkeys(MEASURES, _SEED), at_least=True,
+        dict.fromkeys(("ngram_coverage", "count_cosine", "jaccard", "dense"), _SEED), at_least=True,
         source="at least 90 % similar: removed; 60 to 90 %: a person decides; below: kept",
+    ),
+    "balanced": Preset(
+        {"ngram_coverage": CutOffs(review=0.3), "cosine": CutOffs(review=0.7), "reworded": CutOffs(review=0.51),
+         "dense": CutOffs(review=0.85)}, at_least=True, judged=True,
+        source="this project: rare words, numbers, names and template wording decide about what the measures nominate",
     ),
 }
 """`dense` takes part where the recipe names a model."""

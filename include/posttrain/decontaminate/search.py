@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from posttrain.decontaminate.coverage import Match, score_turns
 from posttrain.decontaminate.index import EvalIndex, load_index
+from posttrain.decontaminate.numbers import reworded
 from posttrain.decontaminate.presets import Measure
+from posttrain.decontaminate.similarity import cosine, count_cosine, jaccard
 from posttrain.recipe import Decontaminate
 from posttrain.storage import Manifest
 
-MEASURES: dict[Measure, Callable[[EvalIndex, list[str], float], list[Match]]] = {"ngram_coverage": score_turns}
+MEASURES: dict[Measure, Callable[[EvalIndex, list[str], float], list[Match]]] = {
+    "ngram_coverage": score_turns, "cosine": cosine, "count_cosine": count_cosine, "jaccard": jaccard, "reworded": reworded,
+}
 """Measure → (index, turns, floor) → the matches of which the mean or the best text scores at least `floor`."""
 
 

@@ -13,6 +13,7 @@ most half as long again as the item, that has most of the item's weight, cut to 
     own_line   the item is a line of the turn, or the whole turn
     numbers    same: every number of the item is in the turn; other: one is not; none: the item has none
     names      the same of capitalised words inside of a sentence
+    reworded   the mean of word similarity and agreement of numbers of the best text (numbers.py); 0 where too low to count
     dense      cosine of sentence vectors of the best text; 0 without a model
 """
 
@@ -69,6 +70,7 @@ class Signals:
     fields: tuple[tuple[str, float], ...]
     template_share: float
     words: int
+    reworded: float
     dense: float
 
     @property
@@ -121,7 +123,7 @@ def _names(text: str) -> set[str]:
 
 def signals(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Match]) -> Signals:
     """The signals of one pair, given its matches by measure; where no n-gram is shared there is none of coverage."""
-    match, dense = matches.get("ngram_coverage"), matches.get("dense")
+    match = matches.get("ngram_coverage")
     known, tokens = _item(index, item), words(turn)
     covered = _covered(known, match)
     worth = sum(known.weight)
@@ -142,7 +144,9 @@ def signals(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Ma
         focus=_focus(passage, known, of_turn), share=_focus(turn_words, known, of_turn),
         numbers=_agreement(known.numbers, turn_words), names=_agreement(known.names, turn_words),
         fields=tuple(zip(known.fields, match.scores if match else (0.0,) * len(known.fields), strict=True)),
-        template_share=known.template / len(known.tokens), words=len(known.tokens), dense=dense.best if dense else 0.0,
+        template_share=known.template / len(known.tokens), words=len(known.tokens),
+        reworded=matches["reworded"].best if "reworded" in matches else 0.0,
+        dense=matches["dense"].best if "dense" in matches else 0.0,
     )
 
 
