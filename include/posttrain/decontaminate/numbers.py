@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
     from posttrain.decontaminate.coverage import Match
     from posttrain.decontaminate.index import EvalIndex
-    from posttrain.decontaminate.ngrams import Ints
-    from posttrain.decontaminate.sparse_join import Floats
+    from posttrain.decontaminate.sparse_join import Floats, Ints
 
 MIN_AGREEMENT = 0.5
 """Below it two texts hold other numbers: another exercise, whatever its wording."""

@@ -33,6 +33,7 @@ import numpy as np
 from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.sparse_join import (
     Floats,
+    Ints,
     Kind,
     Nominating,
     Side,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from posttrain.decontaminate.index import EvalIndex
-    from posttrain.decontaminate.ngrams import Ints
     from posttrain.decontaminate.presets import Measure
 
 WordMeasure = Literal["cosine", "wording", "count_cosine", "jaccard"]

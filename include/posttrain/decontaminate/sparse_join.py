@@ -28,11 +28,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from posttrain.decontaminate.ngrams import Ints
-
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 SLACK = 1e-8

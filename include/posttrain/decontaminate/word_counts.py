@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from posttrain.decontaminate.index import EvalIndex
-    from posttrain.decontaminate.ngrams import Ints
-    from posttrain.decontaminate.sparse_join import Floats
+    from posttrain.decontaminate.sparse_join import Floats, Ints
 
 _SYMBOL = re.compile(r"\d|\A[a-z]\Z")
 """A word with a digit, or a single Latin letter: a number or a variable, and no wording."""
