@@ -210,3 +210,55 @@ def test_two_rows_of_one_name_in_the_band_are_not_taken_for_each_other(bench: An
     _, made = do(start_refresh(bench.recipe))
     assert made and ids(made.manifest) == {"sft": ["half", "bread"]}
     assert made.manifest.reasons == {"still_in_review_band": 1}
+
+
+KEYS = "Ian found 11 keys, then 6 more. Total?"
+NOTE = f"{KEYS} She wrote the answer down on a small yellow note for Ben"
+"""Eight of its twenty words are those of KEYS."""
+
+
+def keys_row(bench: Any) -> Any:
+    from dataclasses import replace
+
+    from posttrain.schema import Message
+
+    row = bench.sft("keys", KEYS)
+    return replace(row, messages=(Message("user", KEYS), Message("assistant", "11 + 6 = 17\n#### 17")))
+
+
+def test_a_paraphrased_row_takes_the_place_of_the_old_one_in_every_repeat(bench: Any, ids: Ids) -> None:
+    """The built-in teacher writes another word problem; its answer is verified, and it is compared with all evals."""
+    from posttrain.storage import read_rows
+
+    bench.settings = {"cut_offs": {"ngram_coverage": {"remove": 0.5, "review": 0.3}}}
+    bench.review = {"unattended": "paraphrase"}
+    row, bread = keys_row(bench), bench.sft("bread", bench.BREAD)
+    bench.mixture({"sft": [row, bread, row]}, "later")
+    bench.add_eval("notes", [NOTE])
+    stages, made = do(start_refresh(bench.recipe))
+    assert [result.manifest.stage for result in stages] == ["index_evals", "refresh", "index_evals", "review", "refresh_check"]
+    assert made and ids(made.manifest) == {"sft": ["keys_paraphrased", "bread", "keys_paraphrased"]}
+    assert made.manifest.rows == {"read": 3, "kept": 3, "rejected": 0} and made.manifest.facts["refreshed"]["rewritten"] == 2
+    first = next(iter(read_rows(made.manifest, "sft")))
+    assert first["parent_id"] == "keys" and first["messages"][0]["content"] != KEYS and "####" in first["messages"][1]["content"]
+
+
+def test_a_paraphrase_that_another_eval_contains_does_not_get_in(bench: Any, ids: Ids) -> None:
+    """What the teacher writes follows from the row: the second time there is an eval of it."""
+    from posttrain.storage import read_rows
+
+    bench.settings = {"cut_offs": {"ngram_coverage": {"remove": 0.5, "review": 0.3}}}
+    bench.review = {"unattended": "paraphrase"}
+    row, bread = keys_row(bench), bench.sft("bread", bench.BREAD)
+    bench.mixture({"sft": [row, bread]}, "later")
+    bench.add_eval("notes", [NOTE])
+    _, made = do(start_refresh(bench.recipe))
+    assert made
+    question = next(iter(read_rows(made.manifest, "sft")))["messages"][0]["content"]
+    notes = bench.evals.pop("notes")
+    bench.add_eval("taken", [question])
+    bench.mixture({"sft": [row, bread]}, "latest")
+    bench.evals["notes"] = notes
+    _, made = do(start_refresh(bench.recipe))
+    assert made and ids(made.manifest) == {"sft": ["bread"]}
+    assert [row["detail"] for row in read_rejected(made.manifest)] == ["the paraphrase overlaps another eval set of the recipe"]
