@@ -91,6 +91,11 @@ def is_variant(s: Signals) -> bool:
     return part and same_words and (s.share >= LIMITS.share or s.at_edge)
 
 
+def is_part(s: Signals) -> bool:
+    """The turn says nothing but a good part of the item: a shortened copy."""
+    return s.coverage >= LIMITS.part and s.covered >= LIMITS.phrase and s.share >= LIMITS.near and s.focus >= LIMITS.near
+
+
 def is_reworded(s: Signals) -> bool:
     """The words of the item and hardly any other, in whatever order, and no other numbers."""
     near = s.wording >= LIMITS.near and s.focus >= LIMITS.near and s.share >= LIMITS.reworded_share
@@ -111,6 +116,7 @@ RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
     ("the whole item is in the turn", is_wholly_there),
     ("the question without its passage", is_question_alone),
     ("the item with other numbers or names", is_variant),
+    ("a part of the item and nothing else", is_part),
     ("the item's words in another order", is_reworded),
     ("other words with the same numbers", has_same_numbers),
     ("near in meaning", is_near_in_meaning),
