@@ -8,7 +8,7 @@ Digits with thousands separators and decimals, fractions (2/3, ½, \\frac{2}{3},
 sign is not part of a number: "50 %", "50 percent" and "$50" hold 50. "one" is left out, which is mostly a pronoun.
 
     agreement(x, y) = W(x ∩ y) / (W(x ∪ y) + 2)        of multisets; W adds up w(v) of their numbers
-    w(v) = ln(1 + (1 + N) / (1 + df(v)))               N eval texts have a number, df(v) of them have v
+    w(v) = ln(1 + (PRIOR + N) / (1 + df(v)))           N eval texts have a number, df(v) of them have v
 
 so that 2 and 2 agree less than 11,600 and 11,600 do, and a single common number does not say much.
 
@@ -48,6 +48,9 @@ MIN_AGREEMENT = 0.5
 DAMPING = 2.0
 """What agreement divides by besides the numbers' own weight. w is about 1.5 for the most common number of a real index."""
 
+PRIOR = 100
+"""Texts that the index is thought to have besides: in an index of a few items, too, 24 is rarer than "every text has it" says."""
+
 LONGEST = 24
 """Digits of a number. What is longer is a key or data, not a quantity."""
 
@@ -80,7 +83,7 @@ def _any(words: Iterable[str]) -> str:
 _NUMBER = re.compile(rf"""
     \\[dt]?frac\s*\{{?(?P<top>\d+)\}}?\s*\{{?(?P<bottom>\d+)\}}?
   | (?P<bottom_ko>\d+)\s*분의\s*(?P<top_ko>\d+)
-  | (?<![\w.])(?P<numerator>\d+)\s*/\s*(?P<denominator>\d+)(?![\d/])
+  | (?<![\w./])(?P<numerator>\d+)\s*/\s*(?P<denominator>\d+)(?![\d/])
   | (?<![a-z_])(?P<digits>\d{{1,3}}(?:(?:,|\{{,\}})\d{{3}})+(?!\d)(?:\.\d+)?|\d*\.?\d+)
     (?:\s*(?P<power_ko>{_any(_KOREAN_POWERS)})(?:\s*(?P<thousands_ko>\d+)\s*천)?|\s+(?P<power>{_any(_POWERS)})s?\b)?
   | \b(?P<count>one|{_any(_UNITS)})
@@ -159,12 +162,12 @@ def index_numbers(index: EvalIndex) -> IndexNumbers:
     for value, place in chain.from_iterable(own):
         df[value] = df.get(value, 0) + (place == 0)
     texts = sum(1 for found in own if found)
-    weight = {value: float(np.log(1 + (1 + texts) / (1 + count))) for value, count in df.items()}
-    unknown = float(np.log(2 + texts))
+    weight = {value: float(np.log(1 + (PRIOR + texts) / (1 + count))) for value, count in df.items()}
+    unknown = float(np.log(1 + PRIOR + texts))
     column = {element: n for n, element in enumerate(
         sorted({element for found in own for element in found}, key=lambda element: (df[element[0]], element)))}
     side = _side(own, column, weight, unknown)
-    return IndexNumbers(column, weight, unknown, side, postings_of(nominating(side, _need(side), AGREEMENT)))
+    return IndexNumbers(column, weight, unknown, side, postings_of(nominating(side, _need(side, AGREEMENT.depth), AGREEMENT)))
 
 
 def _side(texts: list[list[Element]], column: dict[Element, int], weight: dict[float, float], unknown: float) -> Side:
@@ -185,8 +188,8 @@ def _damped(shared: Floats, turn: Floats, text: Floats) -> Floats:
     return shared / (turn + text - shared + DAMPING)
 
 
-def _need(side: Side) -> Floats:
-    return AGREEMENT.depth * MIN_AGREEMENT * (side.size + DAMPING)
+def _need(side: Side, depth: float) -> Floats:
+    return depth * MIN_AGREEMENT * (side.size + DAMPING)
 
 
 AGREEMENT = Kind(_damped, np.positive, depth=0.7)
@@ -207,7 +210,39 @@ def reworded(index: EvalIndex, turns: list[str], floor: float) -> list[Match]:
     """Matches by `reworded`: texts whose numbers agree and whose words are similar."""
     if not turns or not len(index.flat):
         return []
-    about, own, counts = index_numbers(index), turn_numbers(index, turns), turn_counts(index, turns)
+    about, own = index_numbers(index), turn_numbers(index, turns)
+    turn, text = similar_pairs(
+        own, about.texts, nominating(own, _need(own, AGREEMENT.depth), AGREEMENT), about.postings, AGREEMENT, MIN_AGREEMENT)
+    return _reworded(index, turns, own, turn, text, floor)
+
+
+def number_keys(text: str) -> list[str]:
+    """The numbers of an eval text as an index elsewhere can hold them: "5.0#0", "5.0#1" where 5 stands twice."""
+    return [_key(element) for element in elements(text)]
+
+
+def nominating_numbers(index: EvalIndex, turns: list[str]) -> list[list[str]]:
+    """For each turn the keys of which an eval text must have one to agree: look them up among `number_keys`."""
+    about, own = index_numbers(index), turn_numbers(index, turns)
+    chosen, matrix = own.nominating(_need(own, 1.0)), own.matrix
+    keys = [_key(element) for element in about.column]
+    return [[keys[column] for column in matrix.indices[begin:end][chosen[begin:end]]]
+            for begin, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)]
+
+
+def score_nominated(index: EvalIndex, turns: list[str], nominated: list[list[int]], floor: float) -> list[Match]:
+    """The matches by `reworded` among the eval texts (by number) that were nominated for each turn."""
+    turn = np.repeat(np.arange(len(turns)), [len(texts) for texts in nominated])
+    return _reworded(index, turns, turn_numbers(index, turns), turn, np.fromiter(chain.from_iterable(nominated), np.int64), floor)
+
+
+def _key(element: Element) -> str:
+    return f"{element[0]!r}#{element[1]}"
+
+
+def _reworded(index: EvalIndex, turns: list[str], own: Side, turn: Ints, text: Ints, floor: float) -> list[Match]:
+    """The items of those pairs that reach the floor."""
+    about, counts = index_numbers(index), turn_counts(index, turns)
     words = similarity.side_of(index, "wording", counts)
 
     def score(turn: Ints, text: Ints) -> Floats:
@@ -215,6 +250,5 @@ def reworded(index: EvalIndex, turns: list[str], floor: float) -> list[Match]:
         alike = scores_of(words, similarity.texts_of(index, "wording"), turn, text, similarity.KINDS["wording"])
         return np.where(agreed >= MIN_AGREEMENT, np.round((agreed + alike) / 2, 9), 0.0)
 
-    turn, text = similar_pairs(own, about.texts, nominating(own, _need(own), AGREEMENT), about.postings, AGREEMENT, MIN_AGREEMENT)
     reached = score(turn, text) >= floor
     return similarity.matches_of(index, "reworded", counts, turn[reached], text[reached], score)
