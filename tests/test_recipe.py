@@ -65,7 +65,7 @@ def test_the_small_recipe_is_one(tmp_path):
     recipe = load_recipe(str(path))
     assert recipe.source("questions").license == "MIT"
     assert recipe.dpo.beta == 5.0 and recipe.sft.loss_reduction == "sum" and recipe.rlvr.reward == 10.0
-    assert recipe.decontaminate.ngram_size == 8 and recipe.decontaminate.cut_offs == {"ngram_coverage": CutOffs(remove=0.5)}
+    assert recipe.decontaminate.ngram_size == 8 and recipe.decontaminate.preset == "balanced"
 
 
 # ---------------------------------------------------------------- refusals
@@ -165,18 +165,18 @@ def test_names_must_agree_across_sections(tmp_path, change, said):
 
 
 def rules(**section):
-    return Decontaminate.model_validate(section)
+    return Decontaminate.model_validate({"preset": "tulu3"} | section)
 
 
 def test_a_recipe_changes_a_preset_measure_by_measure_and_eval_by_eval():
-    found = rules(preset="seed", cut_offs={"cosine": {"review": 0.5}, "jaccard": {"remove": None}},
-                  evals={"gsm8k": {"cosine": {"remove": 0.8}}})
+    found = rules(preset="seed", cut_offs={"count_cosine": {"review": 0.5}, "jaccard": {"remove": None}},
+                  evals={"gsm8k": {"count_cosine": {"remove": 0.8}}})
     assert found.cut_offs == {
-        "ngram_coverage": CutOffs(remove=0.9, review=0.6), "cosine": CutOffs(remove=0.9, review=0.5),
+        "ngram_coverage": CutOffs(remove=0.9, review=0.6), "count_cosine": CutOffs(remove=0.9, review=0.5),
         "jaccard": CutOffs(review=0.6)}
-    assert found.cut_offs_of("gsm8k", "cosine") == CutOffs(remove=0.8, review=0.5)
-    assert found.cut_offs_of("mmlu", "cosine") == CutOffs(remove=0.9, review=0.5)
-    assert found.floors() == {"ngram_coverage": 0.6, "cosine": 0.5, "jaccard": 0.6}
+    assert found.cut_offs_of("gsm8k", "count_cosine") == CutOffs(remove=0.8, review=0.5)
+    assert found.cut_offs_of("mmlu", "count_cosine") == CutOffs(remove=0.9, review=0.5)
+    assert found.floors() == {"ngram_coverage": 0.6, "count_cosine": 0.5, "jaccard": 0.6}
     assert rules(**found.model_dump()) == found
 
 
@@ -209,7 +209,7 @@ def test_a_band_below_the_published_rule_leaves_the_removal_as_it_is():
     ],
 )
 def test_a_wrong_cut_off_is_refused_with_its_line(tmp_path, section, said):
-    section = section if section.startswith("{") else "{" + section + "}"
+    section = section if section.startswith("{") else "{" + ("" if "preset" in section else "preset: tulu3, ") + section + "}"
     text = SMALL + f"evals: [{{name: gsm8k, load: {{kind: file, path: gsm8k.jsonl}}}}]\ndecontaminate: {section}\n"
     message = refusal(tmp_path, text)
     assert f"small.yaml:{len(text.splitlines())}: decontaminate." in message

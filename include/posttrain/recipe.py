@@ -241,7 +241,7 @@ class Decontaminate(Section):
     that takes part, `evals` only the measures that are named there.
     """
 
-    preset: PresetName = "tulu3"
+    preset: PresetName = "balanced"
     ngram_size: int = Field(default=8, gt=0, description="words of an n-gram of `ngram_coverage`")
     turns: Literal["user", "all"] = Field(default="user", description="which turns of a conversation are compared")
     dense_model: str | None = Field(

@@ -228,6 +228,6 @@ def test_the_same_rows_give_the_same_bytes(bench) -> None:
     contents = []
     for name in ("one", "two"):
         writer = ArtifactWriter(str(bench.folder / name), stage="decontaminate")
-        decontaminate_examples([rows], index, Decontaminate(cut_offs={"ngram_coverage": {"review": 0.2}}), writer)
+        decontaminate_examples([rows], index, Decontaminate(preset="tulu3", cut_offs={"ngram_coverage": {"review": 0.2}}), writer)
         contents.append(writer.finish().content)
     assert contents[0] == contents[1]

@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posttrain.decontaminate import balanced
 from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.presets import PRESETS, CutOffs, Measure
 from posttrain.decontaminate.search import EvalSearch
 from posttrain.decontaminate.spans import covered_text, runs, train_places
+from posttrain.decontaminate.turns import TrainingRow, Turns, turns_of_lists
 from posttrain.recipe import Decontaminate
 from posttrain.storage import ArtifactWriter, read_batches
 
@@ -51,15 +55,6 @@ reported, because a leaked question without its passage is worth knowing."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingRow:
-    """What decontamination needs of a training row: its user turns, each with its place in the conversation."""
-
-    id: str
-    source: str
-    turns: list[tuple[int, str]]
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """One training row against one eval item, with the decision of the rule. `turn` is the place in the conversation."""
 
@@ -79,15 +74,42 @@ class Finding:
 
 def find_contamination(rows: list[TrainingRow], search: EvalSearch, settings: Decontaminate) -> list[list[Finding]]:
     """The findings of each row of a batch, in the order of turn, item and measure; an empty list for a clean row."""
-    owners = [(n, place) for n, row in enumerate(rows) for place, _ in row.turns]
-    texts = [text for row in rows for _, text in row.turns]
-    matches = [match for measure, floor in settings.floors().items() for match in search.score(measure, texts, floor)]
-    found: list[list[Finding]] = [[] for _ in rows]
-    for match in sorted(matches, key=lambda match: (match.turn, match.item)):
-        row, place = owners[match.turn]
-        if finding := _judge(match, place, search.index, settings):
-            found[row].append(finding)
+    found = findings_of(turns_of_lists(row.turns for row in rows), search, settings)
+    return [found.get(n, []) for n in range(len(rows))]
+
+
+def findings_of(turns: Turns, search: EvalSearch, settings: Decontaminate) -> dict[int, list[Finding]]:
+    """Row number → its findings, in the order of turn, item and measure, for the rows of a batch that have any."""
+    matches = [match for measure, floor in settings.floors().items() for match in search.score(measure, turns.texts, floor)]
+    judged = PRESETS[settings.preset].judged
+    found: dict[int, list[Finding]] = {}
+    pairs = groupby(sorted(matches, key=lambda match: (match.turn, match.item)), key=lambda match: (match.turn, match.item))
+    for (turn, _), own in pairs:
+        place = int(turns.places[turn])
+        findings = [finding for match in own if (finding := _judge(match, place, search.index, settings))]
+        if judged and findings:
+            findings = _judge_pair(findings, turns.texts[turn], search.index)
+        if findings:
+            found.setdefault(int(turns.rows[turn]), []).extend(findings)
     return found
+
+
+def _judge_pair(found: list[Finding], turn: str, index: EvalIndex) -> list[Finding]:
+    """One finding of a pair that reached a cut-off: by `balanced`, unless a cut-off of the recipe removes the row anyway.
+
+    A pair that is kept is reported where the published rule would have removed it: somebody will ask why it stayed.
+    """
+    if removed := [finding for finding in found if finding.decision == "remove"]:
+        return removed[:1]
+    best = max(found, key=lambda finding: (finding.match.score, finding.measure == "ngram_coverage"))
+    matches = {finding.measure: finding.match for finding in found}
+    verdict = balanced.judge(index, turn, best.match.item, matches)
+    published, coverage = PRESETS["tulu3"], matches.get("ngram_coverage")
+    if verdict.decision == "keep" and not (
+            coverage and published.reaches(coverage.score, published.cut_offs["ngram_coverage"].remove)):
+        return []
+    is_short = any(finding.is_short for finding in found)
+    return [replace(best, is_short=is_short, decision=verdict.decision, rule=verdict.rule, signals=verdict.signals)]
 
 
 def _judge(match: Match, turn: int, index: EvalIndex, settings: Decontaminate) -> Finding | None:
@@ -136,7 +158,9 @@ def removal_reason(findings: list[Finding]) -> str:
 
 
 def strongest(findings: list[Finding]) -> Finding:
-    return max(findings, key=lambda finding: finding.match.score)
+    """The finding with the highest score among those that decided."""
+    decision = decide(findings)
+    return max((f for f in findings if f.decision == decision), key=lambda finding: finding.match.score)
 
 
 def describe(finding: Finding) -> str:
@@ -186,20 +210,30 @@ class Evidence:
         self._writer.write_table(pa.Table.from_pylist(self._rows, schema=MATCHES_SCHEMA))
         self._rows = []
 
-    def write(self, out: ArtifactWriter) -> None:
+    def _bytes(self) -> bytes:
         self._flush()
         self._writer.close()
-        out.write_bytes(MATCHES, self._buffer.getvalue())
+        return self._buffer.getvalue()
+
+    def write_file(self, path: Path) -> None:
+        path.write_bytes(self._bytes())
+
+    def write(self, out: ArtifactWriter) -> None:
+        out.write_bytes(MATCHES, self._bytes())
         out.facts["matches"] = {name: self.decisions[name] for name in DECISIONS}
 
 
 def merge_evidence(files: list[str], out: ArtifactWriter) -> None:
-    """One `matches.parquet` of those of all shards, in their order."""
-    buffer, decisions = io.BytesIO(), Counter[str]()
+    """One `matches.parquet` of those of all shards, in their order. Facts: matches by decision, and by decision and rule."""
+    buffer, decisions, rules = io.BytesIO(), Counter[str](), Counter[tuple[str, str]]()
     with pq.ParquetWriter(buffer, MATCHES_SCHEMA, compression="zstd") as writer:
         for file in files:
             for batch in read_batches(file):
-                decisions.update(batch.column("decision").to_pylist())
+                own = batch.column("decision").to_pylist()
+                decisions.update(own)
+                rules.update(zip(own, batch.column("rule").to_pylist(), strict=True))
                 writer.write_batch(batch)
     out.write_bytes(MATCHES, buffer.getvalue())
     out.facts["matches"] = {name: decisions[name] for name in DECISIONS}
+    out.facts["rules"] = [{"decision": decision, "rule": rule, "matches": number} for (decision, rule), number in sorted(
+        rules.items(), key=lambda line: (DECISIONS.index(line[0][0]), -line[1], line[0][1]))]

@@ -10,23 +10,24 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from posttrain.columns import conversations_of, examples_of, take_rows
+from posttrain.columns import examples_of, take_rows
 from posttrain.decontaminate.contamination import ContaminationTable
+from posttrain.decontaminate.examples import Examples
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.matches import (
     Decision,
     Evidence,
-    TrainingRow,
     decide,
     describe,
-    find_contamination,
+    findings_of,
     removal_reason,
     strongest,
 )
 from posttrain.decontaminate.presets import PRESETS
 from posttrain.decontaminate.search import EvalSearch, embedded, open_search
+from posttrain.decontaminate.turns import TrainingRow, Which, turns_of_batch
 from posttrain.recipe import Decontaminate
-from posttrain.schema import Example, Message, conversation, prompt_of
+from posttrain.schema import Example, conversation, prompt_of
 from posttrain.shards import Shard
 from posttrain.storage import ArtifactWriter, Manifest, load_manifest, read_batches
 
@@ -64,38 +65,43 @@ class Judged:
 def judged_batches(shard: Shard, job: ShardJob, out: ArtifactWriter) -> Iterator[Judged]:
     """The rows of a part file with the decision on each. Writes what does not depend on what becomes of the other rows: removed
     rows, the evidence and the counts; all of it is written when the last batch has been taken."""
-    with _search(job) as search:
+    with searching(job.index, job.settings) as search:
         table = ContaminationTable(search.index, job.settings.dataset_threshold, PRESETS[job.settings.preset])
-        evidence = Evidence(search.index)
+        evidence, examples = Evidence(search.index), Examples(search.index)
         for batch in read_batches(shard.path):
-            rows = training_rows(shard.split, batch, job.settings.turns)
-            findings = find_contamination(rows, search, job.settings)
-            decisions: list[Decision] = [decide(found) if found else "keep" for found in findings]
+            turns = turns_of_batch(shard.split, batch, job.settings.turns)
+            findings = findings_of(turns, search, job.settings)
+            decisions: list[Decision] = ["keep"] * batch.num_rows
             why: dict[int, tuple[str, str]] = {}
-            hits = [n for n, found in enumerate(findings) if found]
+            kept = Counter(batch.column("source").to_pylist())
+            for source, number in kept.items():
+                out.read(source, number)
+                table.sources.add(source)
+            hits = sorted(findings)
             for n, example in zip(hits, _examples(shard.split, batch, hits), strict=True):
-                evidence.add(rows[n], findings[n])
+                decisions[n] = decide(findings[n])
+                row = TrainingRow(example.id, example.source, turns.of(n))
+                evidence.add(row, findings[n])
+                examples.add(row, findings[n])
                 table.count(example.source, row_name(example), findings[n])
                 if decisions[n] == "remove":
                     why[n] = removal_reason(findings[n]), describe(strongest(findings[n]))
                     out.reject_example(example, *why[n], "messages")
-            for source, number in Counter(row.source for row in rows).items():
-                out.read(source, number)
-                table.sources.add(source)
-            for source, number in Counter(r.source for r, d in zip(rows, decisions, strict=True) if d != "remove").items():
+                    kept[example.source] -= 1
+            for source, number in kept.items():
                 out.kept(source, number)
             yield Judged(batch, decisions, why)
         evidence.write(out)
-    out.facts["contamination"] = table.state()
+    out.facts |= {"contamination": table.state(), "examples": examples.state()}
 
 
 @contextmanager
-def _search(job: ShardJob) -> Iterator[EvalSearch]:
+def searching(index: Manifest, settings: Decontaminate) -> Iterator[EvalSearch]:
     """The embedded index is loaded once a process; a server is asked anew for each shard."""
-    if job.settings.index == "embedded":
-        yield embedded(loaded_index(job.index.path, job.index.content))
+    if settings.index == "embedded":
+        yield embedded(loaded_index(index.path, index.content))
     else:
-        with open_search(job.index, job.settings) as search:
+        with open_search(index, settings) as search:
             yield search
 
 
@@ -105,25 +111,10 @@ def loaded_index(path: str, content: str) -> EvalIndex:
     return load_index(load_manifest(path))
 
 
-def training_rows(kind: str, batch: pa.RecordBatch, which: str) -> list[TrainingRow]:
-    """The turns (`user`, or `all`) of each conversation; of a pair, those of the chosen side, or of the rejected where there
-    is no chosen."""
-    if kind == "preference":
-        sides = zip(conversations_of(batch.column("chosen")), conversations_of(batch.column("rejected")), strict=True)
-        conversations = (chosen or rejected for chosen, rejected in sides)
-    else:
-        conversations = conversations_of(batch.column("messages"))
-    ids, sources = batch.column("id").to_pylist(), batch.column("source").to_pylist()
-    return [_turns(*row, which) for row in zip(ids, sources, conversations, strict=True)]
-
-
-def training_row(example: Example, which: str) -> TrainingRow:
-    """`training_rows` for one example."""
-    return _turns(example.id, example.source, conversation(example), which)
-
-
-def _turns(id: str, source: str, messages: tuple[Message, ...], which: str) -> TrainingRow:
-    return TrainingRow(id, source, [(n, m.content) for n, m in enumerate(messages) if which == "all" or m.role == "user"])
+def training_row(example: Example, which: Which) -> TrainingRow:
+    """An example as decontamination sees it: the turns that `turns_of_batch` gives."""
+    turns = [(n, m.content) for n, m in enumerate(conversation(example)) if which == "all" or m.role == "user"]
+    return TrainingRow(example.id, example.source, turns)
 
 
 def row_name(example: Example) -> Hashable:

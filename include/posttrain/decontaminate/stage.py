@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from posttrain.columns import examples_of
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
+from posttrain.decontaminate.examples import merge_examples
 from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import MATCHES, merge_evidence
 from posttrain.decontaminate.presets import PRESETS
@@ -49,26 +50,30 @@ def decontaminate_examples(rows: list[Manifest], index: Manifest, settings: Deco
         table.merge(manifest.facts["contamination"])
         take_counts(manifest, out)
     overlapping = table.overlapping_sources() if settings.drop_overlapping_sources else {}
+    outcome = Counter(clean=0, review=0, removed=0)
     for manifest in done:
         for entry in manifest.files:
             if entry.is_rejected:
                 out.adopt(manifest, entry)
+                outcome["removed"] += entry.rows
             elif entry.split:
-                _take_over(manifest, entry, overlapping, out)
+                left = _take_over(manifest, entry, overlapping, out)
+                outcome.update({"review" if entry.split.startswith(REVIEW) else "clean": left, "removed": entry.rows - left})
+    out.facts |= {"outcome": dict(outcome), "examples": merge_examples(manifest.facts["examples"] for manifest in done)}
     merge_evidence([manifest.file(MATCHES) for manifest in done], out)
     write_table(table, out)
     check_eval_files(index)
 
 
-def _take_over(manifest: Manifest, entry: FileEntry, overlapping: dict[str, list[str]], out: ArtifactWriter) -> None:
-    """A shard's clean rows or band; without the rows of sources that the recipe drops as a whole."""
+def _take_over(manifest: Manifest, entry: FileEntry, overlapping: dict[str, list[str]], out: ArtifactWriter) -> int:
+    """A shard's clean rows or band, without the rows of sources that the recipe drops as a whole; how many rows are left."""
     sources = read_table(manifest.file(entry.name), ["source"]).column("source")
     dropped = pc.is_in(sources, pa.array(list(overlapping), pa.string()))
     for source, rows in Counter(sources.filter(pc.invert(dropped)).to_pylist()).items():
         out.kept(source, rows)
     if not pc.any(dropped).as_py():
         out.adopt(manifest, entry)
-        return
+        return entry.rows
     rows = read_table(manifest.file(entry.name))
     for batch in rows.filter(dropped).to_batches():
         for example in examples_of(entry.split.removeprefix(REVIEW), batch):
@@ -77,3 +82,4 @@ def _take_over(manifest: Manifest, entry: FileEntry, overlapping: dict[str, list
     left = rows.filter(pc.invert(dropped))
     if left.num_rows:
         out.write_table(out.part_name(entry.split), left, entry.split)
+    return left.num_rows

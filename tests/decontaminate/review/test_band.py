@@ -26,7 +26,7 @@ PROBLEM = build_problem("addition", 7, 4, random.Random(0), template=0)
 QUESTION = PROBLEM.question
 TAIL = " Write one line for each step and say it in full sentences."  # 12 words: a question of 8 to 12 words is in the band
 ASK = Message("user", QUESTION)
-BAND = Decontaminate(cut_offs={"ngram_coverage": {"review": 0.3}})
+BAND = Decontaminate(preset="tulu3", cut_offs={"ngram_coverage": {"review": 0.3}})
 SHARED = {"source": "train", "category": "math", "skill": "addition", "language": "en", "license": "MIT"}
 
 
@@ -203,7 +203,7 @@ def test_the_judge_decides_only_where_the_recipe_says_so(bench, teacher: Teacher
 
     def do(judge: str) -> Manifest:
         writer = ArtifactWriter(str(bench.folder / judge), stage="review")
-        review_band(clean, index, Review(unattended="keep", judge=judge), Decontaminate(**settings), teacher, writer)
+        review_band(clean, index, Review(unattended="keep", judge=judge), Decontaminate(**({"preset": "tulu3"} | settings)), teacher, writer)
         return writer.finish()
 
     assert do("sort").facts["decided_by"] == {"unattended": 3}, "an opinion sorts the queue and decides nothing"
