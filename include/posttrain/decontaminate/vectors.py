@@ -55,7 +55,8 @@ class DenseIndex:
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder(model: str) -> Any:
+def encoder(model: str) -> Any:
+    """The model, loaded once a process. Raises DenseModelUnusable where it cannot be."""
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as e:
@@ -76,7 +77,7 @@ def encode(model: str, texts: Sequence[str]) -> Vectors:
     """A row of length 1 for each text; equal texts are encoded once."""
     distinct = dict.fromkeys(texts)
     place = {text: n for n, text in enumerate(distinct)}
-    found = np.asarray(_encoder(model).encode(
+    found = np.asarray(encoder(model).encode(
         list(distinct), batch_size=TEXTS_AT_ONCE, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False,
     ), np.float32)
     if not np.isfinite(found).all():
