@@ -102,6 +102,7 @@ def index_evals(run: Run) -> StageResult:
     settings = {
         "evals": pinned_evals(run.recipe.evals, data_root(), run.recipe.seed),
         "ngram_size": run.recipe.decontaminate.ngram_size, "index": run.recipe.decontaminate.index,
+        "dense_model": run.recipe.decontaminate.dense_model,
     }
     return run.stage("index_evals", "posttrain.decontaminate.index", inputs=[], settings=settings,
                      work=lambda out: index_eval_sets(run.recipe.evals, data_root(), run.recipe.seed,

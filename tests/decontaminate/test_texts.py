@@ -61,6 +61,9 @@ def test_named_fields_without_text_leave_the_item_not_drop_it(item: Any, expecte
         ("plain", [(0, "plain")]),
         ({"input persona": "a nurse", "tags": ["x", None]}, [(0, "a nurse\nx")]),  # no known form: all that it holds
         ({"messages": [{"role": "assistant", "content": "only an answer"}]}, [(0, "assistant\nonly an answer")]),
+        ({"message_tree_id": "t", "prompt": {"text": "p", "role": "prompter", "replies": [
+            {"text": "a", "role": "assistant", "replies": [{"text": "more", "role": "prompter", "replies": []}]},
+            {"text": "b", "role": "assistant"}]}}, [(0, "p"), (2, "more")]),
         ({"label": 1}, []),
         (None, []),
     ],

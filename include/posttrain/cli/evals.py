@@ -37,7 +37,8 @@ def eval_index(given: str, settings: Decontaminate, folder: Path, out: Path | No
     if is_artifact(Path(given)):
         return load_manifest(str(Path(given).resolve()))
     evals, root, seed = resolve_evals(given)
-    indexed = {"evals": pinned_evals(evals, root, seed), "ngram_size": settings.ngram_size, "index": settings.index}
+    indexed = {"evals": pinned_evals(evals, root, seed), "ngram_size": settings.ngram_size, "index": settings.index,
+               "dense_model": settings.dense_model}
 
     def work(writer: ArtifactWriter) -> None:
         index_eval_sets(evals, root, seed, settings, writer)

@@ -52,8 +52,8 @@ PRESETS: dict[PresetName, Preset] = {
         source="Tülu 3 paper, section 3.2: 8-grams of one training turn cover more than half of the eval item",
     ),
     "seed": Preset(
-        dict.fromkeys(("ngram_coverage", "count_cosine", "jaccard", "dense"), _SEED), at_least=True,
-        source="at least 90 % similar: removed; 60 to 90 %: a person decides; below: kept",
+        {"ngram_coverage": _SEED, "count_cosine": _SEED, "jaccard": _SEED, "dense": _SEED, "reworded": CutOffs(review=0.5)},
+        at_least=True, source="at least 90 % similar: removed; 60 to 90 %: a person decides; below: kept",
     ),
     "balanced": Preset(
         {"ngram_coverage": CutOffs(review=0.3), "cosine": CutOffs(review=0.7), "reworded": CutOffs(review=0.51),

@@ -6,6 +6,7 @@ Both sides go by the same table of prompt fields, so that a published eval file 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 PROMPT_FIELDS = (
@@ -65,6 +66,8 @@ def turns_of_row(row: Any, roles: tuple[str, ...] | None) -> list[tuple[int, str
         for name in CONVERSATION_FIELDS:
             if turns := _turns_of(_value(row, name), roles):
                 return turns
+        if turns := [(n, text) for n, (role, text) in enumerate(_tree(_value(row, "prompt"))) if roles is None or role in roles]:
+            return [(n, text) for n, text in turns if text]
         history = _value(row, "history")
         pairs = [pair for pair in history if isinstance(pair, list) and pair] if isinstance(history, list) else []
     else:
@@ -76,6 +79,16 @@ def turns_of_row(row: Any, roles: tuple[str, ...] | None) -> list[tuple[int, str
     found = [(place, text) for place, text in [*before, *last] if text]
     everything = "" if found else "\n".join(_all_texts(row))
     return [(0, everything)] if everything else found
+
+
+def _tree(node: Any) -> Iterator[tuple[Any, str]]:
+    """(role, text) of the messages of an Open Assistant tree, {text, role, replies: [the same]}: each before its replies."""
+    waiting = [node] if isinstance(node, dict) and "text" in node else []
+    while waiting:
+        own = waiting.pop()
+        yield own.get("role"), text_of(own.get("text"))
+        replies = own.get("replies")
+        waiting += [reply for reply in reversed(replies if isinstance(replies, list) else []) if isinstance(reply, dict)]
 
 
 def _turns_of(value: Any, roles: tuple[str, ...] | None) -> list[tuple[int, str]]:
