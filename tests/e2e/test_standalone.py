@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -60,12 +61,15 @@ class Standalone:
             stderr=subprocess.STDOUT, start_new_session=True,
         )
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
+        return dict(json.loads(self.read(method, path, body, **headers)))
+
+    def read(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> str:
+        headers |= {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
         request = Request(f"http://127.0.0.1:{self.port}{path}", method=method, headers=headers,
                           data=json.dumps(body).encode() if body is not None else None)
         with build_opener(ProxyHandler({})).open(request, timeout=30) as response:
-            return dict(json.load(response))
+            return str(response.read().decode())
 
     def log_in(self) -> None:
         passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
@@ -177,16 +181,35 @@ def test_a_person_is_asked_before_the_release(standalone: Standalone) -> None:
         if task == "release.approve":
             assert "| addition |" in asked["body"] and not load_run("asked").has("release")
         time.sleep(3)  # an answer within a second of the question can cross with the task's own end
-        answer = {"chosen_options": ["Approve" if task == "release.approve" else "delete"], "params_input": {}}
-        standalone.call("PATCH", f"{path}/taskInstances/{task}/-1/hitlDetails", answer)
         answered.append(task)
+        if task == "review.decide_band":
+            assert "/dags/tulu3/runs/asked/plugin/posttrain-review-run" in asked["body"]
+            decide_the_band(standalone)
+        else:
+            answer = {"chosen_options": ["Approve"], "params_input": {}}
+            standalone.call("PATCH", f"{path}/taskInstances/{task}/-1/hitlDetails", answer)
     standalone.wait("the run ends", LOOP_SECONDS, lambda: standalone.call("GET", path)["state"] in ("success", "failed"))
     assert standalone.call("GET", path)["state"] == "success"
     run = load_run("asked")
     assert run.manifest("gate").facts["passed"] is True
     assert Path(run.manifest("release").path).is_dir()
-    if "review.decide_band" in answered:
-        assert run.manifest("review").settings["unattended"] == "delete"
+    assert answered[0] == "review.decide_band", "recipe smoke has a review band"
+    facts = run.manifest("review").facts
+    assert facts["decided_by"] == {"person": facts["band"]["rows"]} and facts["band"]["deleted"] == facts["band"]["rows"] - 1
+
+
+def decide_the_band(standalone: Standalone) -> None:
+    """By the review page: one row is kept, then the rest is deleted, and with the last row the run goes on by itself."""
+    page = standalone.read("GET", "/posttrain-review/queue?run=asked")
+    token = page.split('data-token="')[1].split('"')[0]
+    item, counts = page.split('data-item="')[1].split('"')[0], re.search(r"0 of (\d+) decided", page)
+    assert counts and "The run waits for this review." in page
+
+    def post(path: str, **body: Any) -> dict[str, Any]:
+        return standalone.call("POST", f"/posttrain-review/{path}", {"run": "asked"} | body, **{"X-Review-Token": token})
+
+    assert post("decide", item=item, action="keep")["went_on"] is False
+    assert post("decide-all", action="delete", expected=int(counts[1]) - 1)["went_on"] is True
 
 
 def trainers(standalone: Standalone, module: str) -> list[psutil.Process]:

@@ -47,7 +47,7 @@ def queue_page(desk: Desk, wanted: Filter, number: int, can_decide: bool, token:
         run=desk.run, progress=desk.progress(), wanted=wanted, choices=_choices(entries), number=number, pages=pages,
         taken=len(taken), taken_open=sum(entry.status == "open" for entry in taken), address=_address(desk, wanted),
         cards=[_card_values(entry, desk.run.run_id) for entry in shown], can_decide=can_decide, token=token, last=last,
-        waiting=waiting, judge=desk.run.recipe.review.judge, timeout=desk.run.recipe.review,
+        waiting=waiting, went_on=desk.run.has("review"), judge=desk.run.recipe.review.judge,
     )
 
 

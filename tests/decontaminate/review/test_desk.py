@@ -166,7 +166,7 @@ def test_what_nobody_decided_is_logged_and_a_person_is_still_asked(run: Run) -> 
     pipeline.review(run)
     lines = DecisionLog(run.workspace).lines()
     assert [(line.who, line.by_person, line.action) for line in lines] == [("unattended: paraphrase", False, "paraphrase")] * 4
-    assert all(line.when and line.rule and line.before and line.answer for line in lines)
+    assert all(line.when and line.rule and line.before and line.after for line in lines)
     assert desk_of(run).progress()["open"] == 4
     first = pipeline.review(run)
     assert first.skipped and len(DecisionLog(run.workspace).lines()) == 4

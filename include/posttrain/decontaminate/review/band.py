@@ -206,11 +206,11 @@ def log_unattended(items: Iterable[Item], reviewed: Manifest, decision_log: Deci
             action: Action = {"kept": "keep", "paraphrased": "paraphrase"}.get(line["decision"], "delete")
             note = f": {line['judge']}" if line["judge"] else ""
             new.append(decision_of(item, action, f"{line['decided_by']}{note}", run_id, by_person=False,
-                                   answer=line["after"], score_after=line["score_after"]))
+                                   after=line["after"], score_after=line["score_after"]))
 
     def missing(lines: list[Decision]) -> list[Decision]:
-        known = {(line.row, line.evals, line.action, line.who, line.answer) for line in lines}
-        return [line for line in new if (line.row, line.evals, line.action, line.who, line.answer) not in known]
+        known = {(line.row, line.evals, line.action, line.who, line.after) for line in lines}
+        return [line for line in new if (line.row, line.evals, line.action, line.who, line.after) not in known]
 
     return len(decision_log.append(missing))
 

@@ -43,7 +43,8 @@ class LogError(RuntimeError):
 class Decision:
     """One line. `id` is its part and place in it, such as `00000007.0`, given when it is written.
 
-    `item` is the queue's id of the row; `row` and `evals` are the hashes of the contents that the decision is about.
+    `item` is the queue's id of the row; `row` and `evals` are the hashes of the contents that the decision is about. `before` is
+    the row's text, `after` the text in its place where a paraphrase is one; `question` and `answer` are what a reviewer wrote.
     `undoes` names the line that an undo takes back. `judged_by` says by which index and settings an accepted paraphrase
     was found to be clear. `batch` is shared by the lines of one bulk decision.
     """
@@ -65,6 +66,7 @@ class Decision:
     score: float
     rule: str
     before: str
+    after: str | None = None
     question: str | None = None
     answer: str | None = None
     request_id: str | None = None

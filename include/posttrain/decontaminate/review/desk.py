@@ -12,7 +12,7 @@ from typing import Literal
 
 from posttrain.decontaminate.index import load_index
 from posttrain.decontaminate.review.advice import Advice, read_advice
-from posttrain.decontaminate.review.band import decision_of, is_clear
+from posttrain.decontaminate.review.band import decision_of, is_clear, text_of
 from posttrain.decontaminate.review.decision_log import Action, Decision, DecisionLog, in_force
 from posttrain.decontaminate.review.paraphrase import by_hand, compare_again, judged_by
 from posttrain.decontaminate.review.queue import Item, read_queue, settled
@@ -177,16 +177,15 @@ class Desk:
 
         return [line.item for line in self.log.append(make)]
 
-    def _line(self, item: Item, action: Action, who: str, question: str = "", answer: str = "",
-              request_id: str | None = None) -> Decision:
+    def _line(self, item: Item, action: Action, who: str, question: str = "", answer: str = "") -> Decision:
         if action != "paraphrase":
             return decision_of(item, action, who, self.run.run_id)
         advice = self._advice.get(item.id, Advice())
-        same = (question.strip(), answer.strip()) == (advice.question, advice.answer)
-        new = by_hand(item.example, question, answer, advice.request_id if same else request_id)
+        unchanged = (question.strip(), answer.strip()) == (advice.question, advice.answer)
+        new = by_hand(item.example, question, answer, advice.request_id if unchanged else None)
         findings = compare_again([new], self._search(), self.settings)[0]
         line = decision_of(item, "paraphrase", who, self.run.run_id, question=question.strip(), answer=answer.strip(),
-                           request_id=new.request_id, judged_by=self._mark)
+                           after=text_of(new), request_id=new.request_id, judged_by=self._mark)
         if not findings:
             return line
         worst = max(findings, key=lambda finding: finding.match.score)
