@@ -98,9 +98,11 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = spread_values(sys.argv[1:] if arguments is None else arguments)
     try:
         app(args=arguments, prog_name="python -m posttrain")
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from what is finished", err=True)
-        raise SystemExit(130) from None
+    except SystemExit as ended:
+        exit_ = ended.__context__  # typer turns Ctrl-C into the exit status 130, without a word
+        if exit_ is not None and isinstance(exit_.__cause__, KeyboardInterrupt):
+            typer.echo("interrupted; the same command goes on from what is finished", err=True)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None

@@ -10,9 +10,12 @@ The rows that stay are not written again: the mixture has them.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pyarrow as pa
 
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
+from posttrain.decontaminate.examples import merge_examples
 from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import MATCHES, merge_evidence
 from posttrain.decontaminate.presets import PRESETS
@@ -44,7 +47,7 @@ def compare_mixture(mixture: Manifest, index: Manifest, settings: Decontaminate,
     """Compare every row of the mixture with the eval set of `index`. A row that stands in it twice is read twice.
 
     read = rows of all splits; rejected = those to be removed; kept = the others, the review band among them.
-    Facts: `contamination`, `matches`, `overlapping_sources` (sources over the data-set rule, where the recipe drops these).
+    Facts: those of the decontaminate stage, and `overlapping_sources` (over the data-set rule, where the recipe drops these).
     Raises EvalFilesChanged where an eval file is not what was indexed, before and after.
     """
     check_eval_files(index)
@@ -65,10 +68,17 @@ def compare_mixture(mixture: Manifest, index: Manifest, settings: Decontaminate,
         rows = read_table(manifest.file(FALLEN))
         fallen.append(rows.set_column(0, "part", pa.array([entry.name] * rows.num_rows, pa.string())))
     together = pa.concat_tables(fallen) if fallen else FALLEN_SCHEMA.empty_table()
-    out.write_table(FALLEN, _write_band(mixture, together, out))
+    lines = _write_band(mixture, together, out)
+    out.write_table(FALLEN, lines)
     merge_evidence([manifest.file(MATCHES) for manifest in done], out)
     write_table(table, out)
-    out.facts["overlapping_sources"] = table.overlapping_sources() if settings.drop_overlapping_sources else {}
+    counts = Counter(lines["decision"].to_pylist())
+    rows = sum(entry.rows for entry in entries)
+    out.facts |= {
+        "overlapping_sources": table.overlapping_sources() if settings.drop_overlapping_sources else {},
+        "examples": merge_examples(manifest.facts["examples"] for manifest in done),
+        "outcome": {"clean": rows - counts.total(), "review": counts["review"], "removed": counts["remove"]},
+    }
     check_eval_files(index)
 
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyarrow.compute as pc
-
-from posttrain.decontaminate.matches import MATCHES
 from posttrain.mix.diff import compare_mixtures
 from posttrain.refresh import Refresh, band_rows
 from posttrain.refresh.evals import EvalState
 from posttrain.report import page_environment
+from posttrain.report.contamination import contamination_view
 from posttrain.schema import REASONS
 from posttrain.storage import Manifest, join, read_table, write_atomic
-
-EXAMPLES = 10
-"""Pairs of a training row and an eval item that are shown of each eval set: the strongest."""
 
 
 def write_refresh_report(refresh: Refresh) -> str:
@@ -34,12 +29,14 @@ def write_refresh_report(refresh: Refresh) -> str:
 
 
 def _eval_view(refresh: Refresh, state: EvalState) -> dict[str, Any]:
+    from markupsafe import Markup
+
     run = refresh.of(state)
     index, comparison = run.manifest("index_evals"), run.manifest("refresh")
+    found = contamination_view(comparison, run.manifest("review") if run.has("review") else None)
     return {
         "state": state, "counts": index.facts["evals"][state.name], "files": _files(state), "rows": comparison.rows,
-        "band": band_rows(comparison), "contamination": [c for c in comparison.facts["contamination"] if c["contaminated"]],
-        "decisions": run.manifest("review").facts["decisions"] if run.has("review") else {}, "examples": _examples(comparison),
+        "band": band_rows(comparison), "c": found | {"heat": Markup(found["heat"])},  # noqa: S704 - report/svg.py escapes
     }
 
 
@@ -47,16 +44,6 @@ def _files(state: EvalState) -> list[dict[str, str]]:
     """File, its sha256 before ("" where it is new), and now."""
     before = dict((state.before or {}).get("files", ()))
     return [{"file": file, "before": before.get(file, ""), "now": digest} for file, digest in state.pin.get("files", ())]
-
-
-def _examples(comparison: Manifest) -> list[dict[str, Any]]:
-    """The strongest matches that a row fell for, one a row."""
-    table = read_table(comparison.file(MATCHES))
-    table = table.filter(pc.not_equal(table["decision"], "keep")).sort_by([("score", "descending"), ("row_id", "ascending")])
-    seen: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in table.slice(0, 20 * EXAMPLES).to_pylist():
-        seen.setdefault((row["source"], row["row_id"]), row)
-    return list(seen.values())[:EXAMPLES]
 
 
 def _splits(old: Manifest, new: Manifest) -> list[dict[str, Any]]:
