@@ -33,8 +33,8 @@ class Limits:
     """Share of the turn from which the item is what the turn is about."""
     part: float = 0.4
     """Coverage from which part of an item is the item with other numbers or names."""
-    wording: float = 0.7
-    focus: float = 0.5
+    wording: float = 0.6
+    focus: float = 0.6
     phrase: float = 1.0
     """Covered weight below which the shared n-grams are a stock phrase."""
     near: float = 0.85
