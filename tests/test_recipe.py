@@ -173,10 +173,10 @@ def test_a_recipe_changes_a_preset_measure_by_measure_and_eval_by_eval():
                   evals={"gsm8k": {"count_cosine": {"remove": 0.8}}})
     assert found.cut_offs == {
         "ngram_coverage": CutOffs(remove=0.9, review=0.6), "count_cosine": CutOffs(remove=0.9, review=0.5),
-        "jaccard": CutOffs(review=0.6)}
+        "jaccard": CutOffs(review=0.6), "reworded": CutOffs(review=0.5)}
     assert found.cut_offs_of("gsm8k", "count_cosine") == CutOffs(remove=0.8, review=0.5)
     assert found.cut_offs_of("mmlu", "count_cosine") == CutOffs(remove=0.9, review=0.5)
-    assert found.floors() == {"ngram_coverage": 0.6, "count_cosine": 0.5, "jaccard": 0.6}
+    assert found.floors() == {"ngram_coverage": 0.6, "count_cosine": 0.5, "jaccard": 0.6, "reworded": 0.5}
     assert rules(**found.model_dump()) == found
 
 

@@ -10,7 +10,6 @@ import yaml
 from posttrain.report import data_page, pictures
 from posttrain.report.contamination import contamination_view
 from posttrain.report.facts import RoundFacts, read_round
-from posttrain.report.heat_table import COLUMNS, contamination_table
 from posttrain.report.mixture import Mixture, mixture_of_folder, mixture_of_run
 from posttrain.run import Run, rounds_of
 from posttrain.schema import REASONS
@@ -104,14 +103,11 @@ def _data_view(mixture: Mixture) -> dict[str, Any]:
 
 
 def _round_view(facts: RoundFacts) -> dict[str, Any]:
-    table = contamination_table(facts.contamination)
     dropped, run_id = sorted(facts.drops(), key=lambda d: -d.rows), facts.run.run_id
     return {
         "run": facts.run, "stages": facts.stages, "flow": _picture(pictures.flow(facts)),
         "drops": dropped, "drops_picture": _picture(pictures.drops(dropped, run_id)) if dropped else None,
-        "heat": _picture(pictures.heat(table.evals, table.sources, table.shares, run_id)) if table.shares else None,
-        "contamination": table.rows, "contamination_columns": COLUMNS,
-        "decontaminated": facts.stage("decontaminate") is not None,
+        "contamination": _contamination(facts.decontaminated, facts.reviewed) if facts.decontaminated else None,
         "curves": _curves(facts), "scores": facts.scores, "score_lines": score_lines(facts), "tasks": facts.tasks,
         "scores_picture": _picture(pictures.scores(facts)) if facts.scores else None,
         **verdict_of(facts),

@@ -5,13 +5,18 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from posttrain.decontaminate.matches import MATCHES
 from posttrain.decontaminate.presets import PRESETS
+from posttrain.decontaminate.templates import RepeatedWording, repeated_wordings
 from posttrain.filters.personal import MASKS, mask_text
 from posttrain.recipe import Decontaminate
 from posttrain.report.svg import FALLEN, box, drawing, label
 from posttrain.schema import REASONS
-from posttrain.storage import Manifest
+from posttrain.storage import Manifest, open_parquet
 
+WORDINGS = 20
 PAIRS = 40
 """Examples on the page: the first of every eval set, source and decision, then the second ones, as far as there is room."""
 
@@ -32,7 +37,7 @@ def contamination_view(manifest: Manifest, review: Manifest | None = None) -> di
         "over": sorted({cell["source"] for cell in hit if cell["over_limit"]}),
         "reasons": [(reason, rows, REASONS.get(reason, "")) for reason, rows in sorted(
             manifest.reasons.items(), key=lambda line: (-line[1], line[0]))],
-        "rules": facts.get("rules", []), "matches": facts.get("matches", {}),
+        "wordings": _wordings(manifest), "rules": facts.get("rules", []), "matches": facts.get("matches", {}),
         "pairs": [_pair(example) for example in _chosen(facts.get("examples", []))],
         "review": sorted(review.facts.get("decisions", {}).items(), key=lambda line: (-line[1], line[0])) if review else None,
         "unattended": review.facts.get("unattended") if review else None,
@@ -44,6 +49,16 @@ def _cut_offs(settings: Decontaminate) -> list[dict[str, Any]]:
     lines = [{"eval": "all", "measure": measure, **own.model_dump()} for measure, own in settings.cut_offs.items()]
     return lines + [{"eval": name, "measure": measure, **own.model_dump()}
                     for name, changed in settings.evals.items() for measure, own in changed.items()]
+
+
+def _wordings(manifest: Manifest) -> list[RepeatedWording]:
+    """The wordings of eval items that many rows share, the most frequent first."""
+    if not any(entry.name == MATCHES for entry in manifest.files):
+        return []
+    columns = ["row_id", "source", "eval", "item_id", "matched_text", "decision"]
+    with open_parquet(manifest.file(MATCHES)) as f:
+        lines = (line for batch in pq.ParquetFile(f).iter_batches(columns=columns) for line in batch.to_pylist())
+        return repeated_wordings(lines)[:WORDINGS]
 
 
 def _chosen(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
