@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from posttrain.decontaminate.coverage import Match, score_turns
+from posttrain.decontaminate import coverage, dense
+from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.numbers import reworded
 from posttrain.decontaminate.presets import Measure
@@ -15,7 +16,8 @@ from posttrain.recipe import Decontaminate
 from posttrain.storage import Manifest
 
 MEASURES: dict[Measure, Callable[[EvalIndex, list[str], float], list[Match]]] = {
-    "ngram_coverage": score_turns, "cosine": cosine, "count_cosine": count_cosine, "jaccard": jaccard, "reworded": reworded,
+    "ngram_coverage": coverage.score_turns, "cosine": cosine, "count_cosine": count_cosine, "jaccard": jaccard,
+    "reworded": reworded, "dense": dense.score_turns,
 }
 """Measure → (index, turns, floor) → the matches of which the mean or the best text scores at least `floor`."""
 
