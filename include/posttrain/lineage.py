@@ -97,7 +97,7 @@ def _steps(run: Run, row_id: str, seen: set[str]) -> Iterator[Step]:
 def _what(stage: str, row: dict[str, Any], split: str, times: int) -> str:
     if stage == "mix":
         return f"in split {split}" + (f", {times} times" if times > 1 else "")
-    if stage in ("improve", "synthesize") or (stage == "review" and row.get("request_id")):
+    if stage in ("improve", "synthesize") or (stage == "review" and row.get("made_by") == "rewritten"):
         made = {"rewritten": "rewritten", "new": "new row made"}.get(row["made_by"], row["made_by"])
         return made + (f" from {row['parent_id']}" if row["parent_id"] else "") + (
             f", teacher request {row['request_id']}" if row["request_id"] else "")

@@ -40,7 +40,7 @@ def test_a_long_text_is_shortened_around_the_marks() -> None:
     assert "".join(value for _, value in pieces(text, [(start, start + 3)], full=True)) == text
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.text(max_size=300), st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=5), st.integers(1, 80))
 def test_nothing_of_a_text_is_lost_or_added(text: str, marked: list[tuple[int, int]], times: int) -> None:
     text *= times
