@@ -22,7 +22,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import psutil
 import pytest
+import yaml
 
+from posttrain.recipe import RECIPE_FOLDER
 from posttrain.run import load_run
 from posttrain.storage import read_json
 
@@ -239,6 +241,33 @@ def test_a_task_that_is_failed_by_hand_takes_its_trainer_along_and_can_be_cleare
     standalone.wait("SFT is done", LOOP_SECONDS, lambda: load_run("killed").has("sft"))
     standalone.wait("the run ends", LOOP_SECONDS, lambda: standalone.call("GET", path)["state"] in ("success", "failed"))
     assert standalone.call("GET", f"{path}/taskInstances/sft.sft")["state"] == "success"
+
+
+def test_a_new_eval_set_leads_to_a_training_by_two_asset_events(standalone: Standalone, tmp_path: Path) -> None:
+    """The newest mixture of recipe smoke was never compared with its eval `addition`: an event, and its rows are out of it."""
+    value = yaml.safe_load((RECIPE_FOLDER / "smoke.yaml").read_text(encoding="utf-8"))
+    value["evals"] = [spec for spec in value["evals"] if spec["name"] != "addition"]
+    value["gate"]["thresholds"].pop("addition")
+    (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(value, allow_unicode=True), encoding="utf-8")
+    arguments = [sys.executable, "-m", "posttrain", "run", str(tmp_path / "smoke.yaml"), "--until", "mix", "--run-id", "before"]
+    subprocess.run(arguments, check=True, capture_output=True)
+    for name in ("refresh_eval_index", "train_on_new_mixture"):
+        standalone.call("PATCH", f"/api/v2/dags/{name}", {"is_paused": False})
+    assets = {asset["name"]: asset["id"] for asset in standalone.call("GET", "/api/v2/assets")["assets"]}
+    standalone.call("POST", "/api/v2/assets/events", {"asset_id": assets["eval_sets"], "extra": {"recipe": "smoke"}})
+
+    def training() -> list[dict[str, Any]]:
+        return list(standalone.call("GET", "/api/v2/dags/train_on_new_mixture/dagRuns")["dag_runs"])
+
+    run = standalone.wait("a training", LOOP_SECONDS, training)[0]
+    standalone.call("PATCH", f"/api/v2/dags/train_on_new_mixture/dagRuns/{run['dag_run_id']}", {"state": "failed"})
+    assert run["run_type"] == "asset_triggered"
+    events = standalone.call("GET", "/api/v2/assets/events?order_by=id")["asset_events"]
+    assert [(event["name"], event["source_dag_id"]) for event in events] == [
+        ("eval_sets", None), ("training_mixture", "refresh_eval_index")]
+    before, after = load_run("before").manifest("mix"), load_run(events[1]["extra"]["run_id"]).manifest("mix")
+    assert after.facts["refreshed"]["from"] == before.path and after.facts["refreshed"]["evals"] == ["addition"]
+    assert sum(after.written.values()) < sum(before.written.values())
 
 
 def test_ctrl_c_ends_everything(standalone: Standalone) -> None:
