@@ -55,7 +55,7 @@ class Bench:
 
     def decontaminate(self, examples: list[Any], **settings: Any) -> Manifest:
         chosen = Decontaminate(**({"preset": "tulu3"} | settings))
-        writer = ArtifactWriter(str(self.folder / "clean"), stage="decontaminate")
+        writer = ArtifactWriter(str(self.folder / "clean"), stage="decontaminate", settings=chosen.model_dump(mode="json"))
         decontaminate_examples([self.rows(examples)], self.index(chosen), chosen, writer)
         return writer.finish()
 

@@ -63,10 +63,10 @@ def test_case_punctuation_and_wrapped_lines_do_not_count(score_of: Score) -> Non
     assert score_of(item, turn) == 1.0
 
 
-def test_korean_counts_morphemes(score_of: Score) -> None:
-    item = "두 정수의 합이 10이고 곱이 24라면"  # 두|정수|의|합|이|10|이|고|곱|이|24|라면
-    turn = "문제: 두 정수의 합이 10이고, 차가 2라면"
-    assert score_of(item, turn) == round(8 / 12, 9)
+def test_korean_counts_words_without_their_particles(score_of: Score) -> None:
+    item = "철수는 사과 5개를 가지고 있었고 영희에게 2개를 주었습니다 남은 사과는 몇 개입니까?"  # 12 words
+    turn = "문제: 철수가 사과 5개를 가지고 있었고, 영희에게 2개를 주었습니다. 남은 귤은 몇 개입니까?"
+    assert score_of(item, turn) == round(9 / 12, 9)
 
 
 def test_chinese_counts_characters(score_of: Score) -> None:

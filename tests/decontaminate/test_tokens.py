@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from posttrain.decontaminate import tokens as tokens_module
 from posttrain.decontaminate import vocabulary
 from posttrain.decontaminate.normalize import words
-from posttrain.decontaminate.tokens import SharedCode, Tokens, replaced, tokenise, uncut, word_code
+from posttrain.decontaminate.tokens import SharedCode, Tokens, tokenise, unread, word_code
 
 PARTS = (
     "\\left(", "\\dfrac", "left", "to", "\\to", "don't", "x'y", "'quoted'", "don’t", "정수의", "합이", "10이고", "AI가", "中文",
@@ -46,14 +46,10 @@ def test_other_words_have_other_codes(distinct: list[str]) -> None:
     assert len({word_code(word) for word in distinct}) == len(distinct)
 
 
-def test_an_uncut_korean_word_is_its_characters() -> None:
-    assert of_text(uncut(["AI가 좋다"]), 0) == [word_code("ai"), ord("가"), ord("좋"), ord("다")]
-
-
-def test_the_tokens_of_some_texts_are_replaced() -> None:
-    tokens = Tokens(np.array([1, 2, 3, 4], np.uint64), np.array([0, 2, 2, 4]))
-    found = replaced(tokens, {0: np.array([9], np.uint64), 1: np.array([8, 8, 8], np.uint64)})
-    assert (found.codes.tolist(), found.bounds.tolist()) == ([9, 8, 8, 8, 3, 4], [0, 1, 4, 6])
+def test_an_unread_korean_word_is_known_by_how_it_begins() -> None:
+    found = unread(["so AI가 좋다"])
+    assert of_text(found, 0) == [word_code("so"), word_code("ai"), word_code("좋")]
+    assert found.unread.tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize("pair", [["abcdefghi", "abcdefghj"], ["word", "naïve"], ["정수", "words"]])

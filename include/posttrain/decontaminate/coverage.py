@@ -24,12 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from posttrain.decontaminate.index import EvalIndex
+from posttrain.decontaminate.index import RUN_WORDS, EvalIndex
 from posttrain.decontaminate.presets import Measure
 from posttrain.decontaminate.tokens import Ints, Tokens, parts
-
-RUN_WORDS = 5
-"""A shorter eval text inside a longer turn is chance: "what is it", "yes or no"."""
 
 SUPPORT = 0.5
 """The mean that an item's other texts must exceed before a text of less than RUN_WORDS words may stand anywhere."""
@@ -114,7 +111,7 @@ def score_turns(index: EvalIndex, turns: Sequence[str], floor: float) -> list[Ma
     for part in parts(turns):
         tokens = index.tokens(turns[part])
         for windows in _bounded(index, *_shared_windows(index, tokens)):
-            matches += _matches(index, tokens, part.start, *windows, floor)
+            matches += _matches(index, turns, tokens, part.start, *windows, floor)
     return matches
 
 
@@ -123,11 +120,9 @@ def score_pairs(index: EvalIndex, turns: Sequence[str], pairs: Iterable[tuple[in
     by_turn: dict[int, set[int]] = {}
     for turn, item in pairs:
         by_turn.setdefault(turn, set()).add(item)
-    chosen = sorted(by_turn)
     matches = []
-    tokens = index.tokens([turns[turn] for turn in chosen])
-    for k, turn in enumerate(chosen):
-        own = tokens.of(k).tolist()
+    for turn in sorted(by_turn):
+        own = index.all_words(turns[turn]).tolist()
         for item in sorted(by_turn[turn]):
             texts = [index.codes[index.words(text)].tolist() for text in index.texts(item)]
             match = _judged(turn, item, texts, *item_score(texts, own, index.ngram_size))
@@ -178,7 +173,7 @@ def _bounded(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> Iterator
 
 
 def _matches(
-    index: EvalIndex, tokens: Tokens, first_turn: int, turn: Ints, number: Ints, size: Ints, floor: float,
+    index: EvalIndex, turns: Sequence[str], tokens: Tokens, first_turn: int, turn: Ints, number: Ints, size: Ints, floor: float,
 ) -> list[Match]:
     owner, place, reach = _places(index, turn, number, size)
     # One key a (turn, place): sorted, its neighbours are the window before and after in the same text.
@@ -204,7 +199,7 @@ def _matches(
     for group in chosen.tolist():
         begin, end = int(edge[group]), int(edge[group + 1]) if group + 1 < len(edge) else len(first)
         windows = {int(text[first[k]]): (place[first[k] : last[k]], reach[first[k] : last[k]]) for k in range(begin, end)}
-        matches.append(_match(index, tokens, first_turn, int(group_turn[begin]), int(item[begin]), windows))
+        matches.append(_match(index, turns, tokens, first_turn, int(group_turn[begin]), int(item[begin]), windows))
     return [match for match in matches if match.best >= floor]
 
 
@@ -223,7 +218,8 @@ def _places(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> tuple[Int
 
 
 def _match(
-    index: EvalIndex, tokens: Tokens, first_turn: int, turn: int, item: int, windows: dict[int, tuple[Ints, Ints]],
+    index: EvalIndex, turns: Sequence[str], tokens: Tokens, first_turn: int, turn: int, item: int,
+    windows: dict[int, tuple[Ints, Ints]],
 ) -> Match:
     covered, texts = [], []
     for text in index.texts(item):
@@ -231,7 +227,10 @@ def _match(
         places, reaches = windows.get(text, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
         covered.append(_union((places - begin).tolist(), reaches.tolist()))
         texts.append(index.codes[index.flat[begin:end]])
-    own = tokens.of(turn).tolist() if any(_is_few(text) for text in texts) else []
+    own: list[int] = []
+    if any(_is_few(text) for text in texts):
+        unread = tokens.unread[tokens.bounds[turn] : tokens.bounds[turn + 1]].any()
+        own = (index.all_words(turns[first_turn + turn]) if unread else tokens.of(turn)).tolist()
     return _judged(first_turn + turn, item, texts, *with_short_texts(texts, own, index.ngram_size, covered))
 
 

@@ -5,7 +5,7 @@
     words.parquet, codes.npy               the distinct words of all texts, sorted by their codes; a word's number is its row
     texts.npy, text_offsets.npy            all texts as word numbers, end to end
     ngrams-<size>-{hashes,offsets,positions}.npy   see ngrams.py; sizes below n hold the texts shorter than n
-    korean.parquet, hangul-<size>.npy      how the Korean words of the texts are cut; see hangul.py
+    korean.parquet, korean-<size>.npy      the stems of the Korean words of the texts; see korean_filter.py
     index.json        n-gram size, normaliser and hash salt: whoever queries reads them from here
 """
 
@@ -30,11 +30,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from posttrain.collect import SourceError, pinned, raw_name, source_files
 from posttrain.decontaminate import korean
-from posttrain.decontaminate.hangul import HangulFilter
+from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.ngrams import UNKNOWN, Filter, HashCollision, NgramTable, Words, build_table, hashes_of, salted
-from posttrain.decontaminate.normalize import NORMALISER, has_word
+from posttrain.decontaminate.normalize import NORMALISER, has_word, words
 from posttrain.decontaminate.texts import eval_texts
-from posttrain.decontaminate.tokens import Codes, Ints, Tokens, replaced, uncut
+from posttrain.decontaminate.tokens import Codes, Ints, Tokens, codes_of, unread, word_code
 from posttrain.decontaminate.vectors import DenseIndex, load_vectors, write_vectors
 from posttrain.decontaminate.vocabulary import EvalWords, read_words
 from posttrain.problems import eval_items
@@ -46,6 +46,7 @@ from posttrain.storage import ArtifactWriter, Manifest, file_system, open_parque
 ITEMS_SCHEMA = pa.schema([
     ("eval", pa.string()), ("item_id", pa.string()), ("file", pa.string()), ("row", pa.int64()), ("item", pa.string()),
 ])
+STEMS_SCHEMA = pa.schema([("word", pa.string()), ("stem", pa.string())])
 FIELDS_SCHEMA = pa.schema([("item", pa.int32()), ("field", pa.string()), ("text", pa.string())])
 
 
@@ -184,20 +185,16 @@ def _write_words(texts: EvalWords, ngram_size: int, out: ArtifactWriter) -> None
         except HashCollision:
             salt += 1
     out.write_table("words.parquet", pa.table({"word": pa.array(texts.words, pa.string())}))
-    cuts = sorted(texts.cuts.items())
-    out.write_table("korean.parquet", pa.table({
-        "run": pa.array([run for run, _ in cuts], pa.string()),
-        "pieces": pa.array([list(pieces) for _, pieces in cuts], pa.list_(pa.string())),
-    }))
+    out.write_table("korean.parquet", _columns(sorted(texts.stems.items()), STEMS_SCHEMA))
     arrays: dict[str, npt.NDArray[Any]] = {"codes": texts.codes, "texts": texts.flat, "text_offsets": texts.bounds}
     for size, table in tables.items():
         arrays |= {f"ngrams-{size}-hashes": table.hashes, f"ngrams-{size}-offsets": table.offsets,
                    f"ngrams-{size}-positions": table.positions}
-    arrays |= {f"hangul-{size}": hashes for size, hashes in texts.hangul.runs.items()}
+    arrays |= {f"korean-{size}": hashes for size, hashes in texts.korean.runs.items()}
     for name, array in arrays.items():
         out.write_bytes(f"{name}.npy", _npy(array))
     value = {"ngram_size": ngram_size, "normaliser": NORMALISER, "salt": salt, "sizes": sorted(tables),
-             "hangul_sizes": sorted(texts.hangul.runs)}
+             "korean_sizes": sorted(texts.korean.runs)}
     out.write_bytes("index.json", (json.dumps(value, sort_keys=True) + "\n").encode())
 
 
@@ -230,6 +227,12 @@ def _npy(array: np.ndarray[Any, Any]) -> bytes:
 
 # ---------------------------------------------------------------- using the index
 
+NO_WORD = 0
+"""The code of a word that was not read. No word of an index has it: only the empty word is mixed to 0."""
+
+RUN_WORDS = 5
+"""An eval text of fewer words inside of a longer turn is chance: "what is it", "yes or no"."""
+
 
 @dataclass(frozen=True, eq=False)
 class EvalIndex:
@@ -243,8 +246,9 @@ class EvalIndex:
     flat: Words
     offsets: Ints
     tables: dict[int, NgramTable]
-    cuts: dict[str, tuple[str, ...]]
-    hangul: HangulFilter
+    stems: dict[str, str]
+    """The Korean words of the eval texts with their stems."""
+    korean: KoreanFilter
     item_of_text: Ints
     texts_of_item: Ints
     """How many texts an item has: what the mean of its scores divides by."""
@@ -276,14 +280,27 @@ class EvalIndex:
         return list(map(self.number.get, tokens, repeat(UNKNOWN)))
 
     def tokens(self, turns: Sequence[str]) -> Tokens:
-        """The words of training turns, hashed. A Korean word that no shared n-gram can hold is left uncut."""
-        symbols = uncut(turns)
-        cut = self.hangul.cut(turns, symbols, self._cut) if self.hangul.runs else {}
-        found = replaced(symbols, cut)
-        return Tokens(salted(found.codes, self.salt), found.bounds)
+        """The words of training turns. A Korean word that can belong to no shared n-gram stays unread, with the code NO_WORD."""
+        found = unread(turns)
+        codes = found.codes.copy()
+        codes[found.unread] = NO_WORD
+        left = found.unread
+        if self.korean.runs and found.unread.any():
+            asked = self.korean.shared(found, min(RUN_WORDS, self.ngram_size))
+            for k in np.unique(found.text_of(np.flatnonzero(asked))).tolist():
+                begin, end = found.bounds[k], found.bounds[k + 1]
+                places = np.flatnonzero(asked[begin:end])
+                spelled = words(turns[k], str)
+                codes[begin + places] = [word_code(self._stem(spelled[place])) for place in places.tolist()]
+            left = left & ~asked
+        return Tokens(salted(codes, self.salt), found.bounds, left)
 
-    def _cut(self, run: str) -> tuple[str, ...]:
-        return self.cuts.get(run) or korean.cut(run)
+    def all_words(self, turn: str) -> Codes:
+        """The words of one turn, all of them read."""
+        return salted(codes_of(words(turn, self._stem)), self.salt)
+
+    def _stem(self, word: str) -> str:
+        return self.stems.get(word) or korean.stem(word)
 
 
 def load_index(manifest: Manifest) -> EvalIndex:
@@ -293,7 +310,7 @@ def load_index(manifest: Manifest) -> EvalIndex:
         raise IndexMismatch(f"{manifest.path} was made by normaliser {about['normaliser']}, this is {NORMALISER}; index again")
     items = _table(manifest, "items.parquet", ["eval", "item_id"])
     fields = _table(manifest, "fields.parquet")
-    cuts = _table(manifest, "korean.parquet").to_pydict()
+    stems = _table(manifest, "korean.parquet").to_pydict()
     names = tuple(manifest.facts["evals"])
     item_of_text = fields["item"].to_numpy().astype(np.int64)
     return EvalIndex(
@@ -304,8 +321,8 @@ def load_index(manifest: Manifest) -> EvalIndex:
         flat=_load(manifest, "texts.npy"),
         offsets=_load(manifest, "text_offsets.npy"),
         tables={size: _load_ngrams(manifest, size) for size in about["sizes"]},
-        cuts=dict(zip(cuts["run"], map(tuple, cuts["pieces"]), strict=True)),
-        hangul=HangulFilter.of_runs({size: _load(manifest, f"hangul-{size}.npy") for size in about["hangul_sizes"]}),
+        stems=dict(zip(stems["word"], stems["stem"], strict=True)),
+        korean=KoreanFilter.of_runs({size: _load(manifest, f"korean-{size}.npy") for size in about["korean_sizes"]}),
         item_of_text=item_of_text,
         texts_of_item=np.bincount(item_of_text, minlength=items.num_rows),
         field=fields["field"],

@@ -3,7 +3,7 @@
     "The  Eiffel\\nTower: isn't it 3.5 km?"   the eiffel tower isnt it 3 5 km
     "Ｆｕｌｌ－ｗｉｄｔｈ　ＡＢＣ"                  full width abc
     "$\\left(2x\\right)\\,\\dfrac{1}{2}$"         2x frac 1 2
-    "두 정수의 합이 10이다."                    두 정수 의 합 이 10 이다
+    "두 정수의 합이 10이다."                    두 정수 합 10
     "今天 AI 很好"                             今 天 ai 很 好
 
 NFKC and lower case. A word is a run of letters and digits, with the marks on them: punctuation, line wrapping, indentation,
@@ -14,7 +14,8 @@ underscores and the spacing of formulas do not count. What else is decided:
   whether one is there for the line alone cannot be seen. A soft hyphen can: with the line break after it, it is nothing.
 - LaTeX commands that only set type are left out, and the sizes of a fraction are one command.
 - Scripts that are written without spaces (Chinese, Japanese, Thai, Lao, Burmese, Khmer) give one token a character.
-- Korean words are cut into morphemes (korean.py). Particles and endings count: they are part of what was copied.
+- Of a Korean word its stem counts, by its morphemes (korean.py): particles and endings are left out. As tokens of their own
+  they would make eight tokens of three or four words, and every "…은 몇 개입니까" of a template an n-gram.
 
 `words` is the definition. `tokens.tokenise` does the same for many texts at once, `spans` says where each word stands.
 """
@@ -59,17 +60,13 @@ _SPACELESS = (
 )
 _SPACELESS_BEYOND = "\U00020000-\U0003134f"
 
-Cut = Callable[[str], tuple[str, ...]]
-"""A run of Hangul → its pieces."""
+Stem = Callable[[str], str]
+"""A word with Hangul → its stem."""
 
 
-def words(text: str, cut: Cut = korean.cut) -> list[str]:
+def words(text: str, stem: Stem = korean.stem) -> list[str]:
     """The tokens of a text, in order."""
-    found: list[str] = []
-    for match in CHUNK.finditer(text):
-        for token in chunk_pieces(text, match):
-            found += cut(token) if is_hangul(token) else (token,)
-    return found
+    return [stem(token) if is_korean(token) else token for match in CHUNK.finditer(text) for token in chunk_pieces(text, match)]
 
 
 def has_word(text: str) -> bool:
@@ -81,41 +78,37 @@ _BEGINS_WITH_A_WORD = re.compile(r"\s*[0-9A-Za-z]")
 
 
 def spans(text: str) -> list[tuple[str, int, int]]:
-    """`words` with the characters of the text that each stands for, [start, end)."""
+    """`words` with the characters of the text that each stands for, [start, end); of a Korean word, particles included."""
     found = []
     for match in CHUNK.finditer(text):
-        folded, places = _aligned(match[0])
+        readable, places = _aligned(match[0])
         at = 0
         for token in chunk_pieces(text, match):
-            for piece in korean.cut(token) if is_hangul(token) else (token,):
-                start = folded.find(piece, at)
-                if start < 0:  # a command under its other name
-                    found.append((piece, match.start(), match.end()))
-                    continue
-                at = start + len(piece)
-                found.append((piece, match.start() + places[start][0], match.start() + places[at - 1][1]))
+            word = korean.stem(token) if is_korean(token) else token
+            start = readable.find(token, at)
+            if start < 0:  # a command under its other name
+                found.append((word, match.start(), match.end()))
+                continue
+            at = start + len(token)
+            found.append((word, match.start() + places[start][0], match.start() + places[at - 1][1]))
     return found
 
 
 def content_words(text: str) -> list[str]:
-    """What a text is about: its words, of Korean ones the nouns and stems without particles and endings."""
+    """What a text is about: its words, of Korean ones the nouns and stems in their dictionary form."""
     found: list[str] = []
-    end, before = -1, ""
     for match in CHUNK.finditer(text):
-        before = before if match.start() == end else ""
         for token in chunk_pieces(text, match):
-            found += korean.roots(before + token) if is_hangul(token) else (token,)
-            before = "" if is_hangul(token) else "1" if token.isdigit() else "A"
-        end = match.end()
+            found += korean.roots(token) if is_korean(token) else (token,)
     return found
 
 
-def is_hangul(token: str) -> bool:
-    return token[0] >= "\u1100" and _HANGUL.match(token) is not None
+def is_korean(token: str) -> bool:
+    return not token.isascii() and _HANGUL.search(token) is not None
 
 
 def chunk_pieces(text: str, match: re.Match[str]) -> tuple[str, ...]:
-    """The tokens of a match of CHUNK, with runs of Hangul uncut."""
+    """The tokens of a match of CHUNK, Korean words as they are written."""
     return pieces(match[0], is_command=match.start() > 0 and text[match.start() - 1] == "\\")
 
 
@@ -126,12 +119,12 @@ _SPECIAL = re.compile(
     "[^\x00-\xac\xae-\u02bb\u02bd-\u02ff\u0370-\u0482\u048a-\u0590"
     "\u2010-\u2017\u201a-\u2029\u20a0-\u20cf\u2100-\u2bff]"
 )
-"""Anything but Latin, Greek, Cyrillic and symbols: marks, invisible characters, apostrophes, Hangul or a spaceless script."""
+"""Anything but Latin, Greek, Cyrillic and symbols: marks, invisible characters, apostrophes or a spaceless script."""
 _PLAIN = re.compile(r"[^\W_]+")
 
 
 def pieces(chunk: str, is_command: bool = False) -> tuple[str, ...]:
-    """The tokens of a chunk, with runs of Hangul uncut. `is_command`: a backslash stands before the chunk."""
+    """The tokens of a chunk, Korean words as they are written. `is_command`: a backslash stands before the chunk."""
     if not chunk.isascii():
         return _pieces(chunk)
     token = chunk.replace("'", "").lower()
@@ -197,9 +190,9 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     """
     marks = "".join(c for c in map(chr, range(0x300, 0x10000)) if unicodedata.category(c) in ("Mn", "Mc"))
     spaceless = "".join(c for c in map(chr, range(0x0E00, 0x10000)) if re.match(f"(?!_)[{_SPACELESS}]", c) and c.isalnum())
-    letter = rf"[^\W_{spaceless}{_SPACELESS_BEYOND}{korean.HANGUL}]"
+    letter = rf"[^\W_{spaceless}{_SPACELESS_BEYOND}]"
     return (
         re.compile(f"[{_INVISIBLE}]"),
         re.compile(r"(?<=[^\W\d_])['\u2018\u2019\u02bc](?=[^\W\d_])"),
-        re.compile(rf"(?:[{spaceless}]|[{_SPACELESS_BEYOND}])[{marks}]*|[{korean.HANGUL}]+|{letter}+(?:[{marks}]+{letter}*)*"),
+        re.compile(rf"(?:[{spaceless}]|[{_SPACELESS_BEYOND}])[{marks}]*|{letter}+(?:[{marks}]+{letter}*)*"),
     )

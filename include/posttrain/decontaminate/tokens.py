@@ -20,15 +20,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from posttrain.decontaminate import korean
-from posttrain.decontaminate.normalize import ONE_COMMAND, SOFT_BREAK, TYPESETTING, Cut, is_hangul, pieces, words
+from posttrain.decontaminate.normalize import ONE_COMMAND, SOFT_BREAK, TYPESETTING, Stem, is_korean, pieces, words
 
 Codes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
-
-END_OF_HANGUL = 0xD800
-"""A character of a Korean word that was not cut into morphemes stands for itself: its code point, below this number.
-A word whose code is that small is refused when an index is built, and is not found in training text."""
 
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 CHARACTERS_AT_ONCE = 1_000_000
@@ -50,26 +46,39 @@ class Tokens:
 
     codes: Codes
     bounds: Ints
+    unread: npt.NDArray[np.bool_]
+    """Korean words whose stem was not looked up: their code is that of how they begin (`beginning`)."""
 
     def of(self, text: int) -> Codes:
         """The words of one text."""
         return self.codes[self.bounds[text] : self.bounds[text + 1]]
 
+    def text_of(self, places: Ints) -> Ints:
+        """Which text each word belongs to."""
+        return np.searchsorted(self.bounds, places, side="right") - 1
 
-def tokenise(texts: Sequence[str], cut: Cut = korean.cut) -> Tokens:
-    """The words of all texts, Korean ones cut into morphemes."""
-    tokens = uncut(texts)
-    return replaced(tokens, {k: codes_of(words(texts[k], cut)) for k in with_hangul(tokens).tolist()})
+    def with_unread(self) -> list[int]:
+        """The texts that have an unread word."""
+        return np.unique(self.text_of(np.flatnonzero(self.unread))).tolist()
 
 
-def uncut(texts: Sequence[str]) -> Tokens:
-    """The words of all texts; of a run of Hangul, its characters."""
-    codes, bounds = [np.zeros(0, np.uint64)], [np.zeros(1, np.int64)]
+def tokenise(texts: Sequence[str], stem: Stem = korean.stem) -> Tokens:
+    """The words of all texts."""
+    tokens = unread(texts)
+    for k in tokens.with_unread():
+        tokens.of(k)[:] = codes_of(words(texts[k], stem))
+    return Tokens(tokens.codes, tokens.bounds, np.zeros(len(tokens.codes), np.bool_))
+
+
+def unread(texts: Sequence[str]) -> Tokens:
+    """The words of all texts, without looking up the stems of Korean words."""
+    found = [Tokens(np.zeros(0, np.uint64), np.zeros(1, np.int64), np.zeros(0, np.bool_))]
+    end = 0
     for part in parts(texts):
         own = Segments(texts[part]).tokens()
-        codes.append(own.codes)
-        bounds.append(own.bounds[1:] + bounds[-1][-1])
-    return Tokens(np.concatenate(codes), np.concatenate(bounds))
+        found.append(Tokens(own.codes, own.bounds[1:] + end, own.unread))
+        end += len(own.codes)
+    return Tokens(*(np.concatenate(arrays) for arrays in zip(*((t.codes, t.bounds, t.unread) for t in found), strict=True)))
 
 
 def parts(texts: Sequence[str]) -> Iterator[slice]:
@@ -82,25 +91,9 @@ def parts(texts: Sequence[str]) -> Iterator[slice]:
             begin, characters = end, 0
 
 
-def is_uncut(codes: Codes) -> npt.NDArray[np.bool_]:
-    return codes < np.uint64(END_OF_HANGUL)
-
-
-def with_hangul(tokens: Tokens) -> Ints:
-    """The texts that have an uncut Korean word."""
-    places = np.flatnonzero(is_uncut(tokens.codes))
-    return np.unique(np.searchsorted(tokens.bounds, places, side="right") - 1)
-
-
-def replaced(tokens: Tokens, codes: dict[int, Codes]) -> Tokens:
-    """The tokens with other codes for some texts."""
-    if not codes:
-        return tokens
-    parts, lengths, at = [], np.diff(tokens.bounds), 0
-    for text, own in sorted(codes.items()):
-        parts += [tokens.codes[at : tokens.bounds[text]], own]
-        at, lengths[text] = int(tokens.bounds[text + 1]), len(own)
-    return Tokens(np.concatenate([*parts, tokens.codes[at:]]), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+def beginning(word: str) -> int:
+    """What all words with one stem have in common, as a code: what stands before the Hangul, else the first syllable."""
+    return word_code(korean.before_hangul(word) or word[0])
 
 
 def codes_of(tokens: Sequence[str]) -> Codes:
@@ -234,6 +227,7 @@ class Segments:
         begins, ends = self.starts[others].tolist(), (self.starts[others] + self.lengths[others]).tolist()
         # The bytes as they came: lower case is the normaliser's work here.
         read = [_chunk_codes(self.data[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+        unread = [_is_korean_chunk(self.data[begin:end]) for begin, end in zip(begins, ends, strict=True)]
         for k, own in zip(place.tolist(), commands, strict=True):
             if own is not None and len(own) == 1:
                 codes[k] = own[0]
@@ -241,15 +235,18 @@ class Segments:
         counts[place[[own == () for own in commands]]] = 0
         counts[others] = np.fromiter(map(len, read), np.int64, len(read))
         if not len(others) and counts.all():
-            return Tokens(codes, bounds)
+            return Tokens(codes, bounds, np.zeros(len(codes), np.bool_))
         at = np.concatenate([[0], np.cumsum(counts)])
         counts[others] = 0
         plain = counts.astype(np.bool_)
-        result, own_place = np.empty(int(at[-1]), np.uint64), np.ones(int(at[-1]), np.bool_)
-        result[at[:-1][plain]] = codes[plain]
-        own_place[at[:-1][plain]] = False
-        result[own_place] = np.fromiter(chain.from_iterable(read), np.uint64, int(own_place.sum()))
-        return Tokens(result, at[bounds])
+        result, korean_words = np.empty(int(at[-1]), np.uint64), np.zeros(int(at[-1]), np.bool_)
+        own = np.ones(int(at[-1]), np.bool_)
+        own[at[:-1][plain]] = False
+        result[~own] = codes[plain]
+        number = int(own.sum())
+        result[own] = np.fromiter(chain.from_iterable(read), np.uint64, number)
+        korean_words[own] = np.fromiter(chain.from_iterable(unread), np.bool_, number)
+        return Tokens(result, at[bounds], korean_words)
 
     def spelled(self) -> dict[int, str]:
         """Code → word, of all words but Korean ones. Raises SharedCode where two words have one code."""
@@ -259,7 +256,7 @@ class Segments:
         found = {int(code): self.bytes_of(k).decode() for code, k in self._distinct(np.flatnonzero(plain))}
         commands = {self.bytes_of(k).decode() for k in self.commands().tolist() if plain[k]} & ONE_COMMAND.keys()
         chunks = {self.data[self.starts[k] : self.starts[k] + self.lengths[k]] for k in not_ascii.tolist()}
-        others = {token for chunk in chunks for token in pieces(chunk.decode("utf-8", "surrogatepass")) if not is_hangul(token)}
+        others = {token for chunk in chunks for token in pieces(chunk.decode("utf-8", "surrogatepass")) if not is_korean(token)}
         for token in others | {ONE_COMMAND[name] for name in commands}:
             if found.setdefault(word_code(token), token) != token:
                 raise SharedCode(f"{found[word_code(token)]!r} and {token!r} have one code")
@@ -294,11 +291,14 @@ _SYLLABLES = re.compile("[\uac00-\ud7a3]+")
 def _chunk_codes(chunk: bytes) -> tuple[int, ...]:
     text = chunk.decode("utf-8", "surrogatepass")
     if _SYLLABLES.fullmatch(text):  # the normaliser has nothing to do
-        return tuple(map(ord, text))
-    codes: list[int] = []
-    for token in pieces(text):
-        codes += map(ord, token) if is_hangul(token) else (word_code(token),)
-    return tuple(codes)
+        return (beginning(text),)
+    return tuple(beginning(token) if is_korean(token) else word_code(token) for token in pieces(text))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _is_korean_chunk(chunk: bytes) -> tuple[bool, ...]:
+    text = chunk.decode("utf-8", "surrogatepass")
+    return (True,) if _SYLLABLES.fullmatch(text) else tuple(map(is_korean, pieces(text)))
 
 
 @functools.lru_cache(maxsize=1 << 12)

@@ -10,21 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from posttrain.decontaminate import korean
-from posttrain.decontaminate.hangul import HangulFilter
+from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.normalize import words
-from posttrain.decontaminate.tokens import (
-    END_OF_HANGUL,
-    Codes,
-    Ints,
-    Segments,
-    SharedCode,
-    codes_of,
-    parts,
-    replaced,
-    uncut,
-    with_hangul,
-    word_code,
-)
+from posttrain.decontaminate.tokens import Codes, Ints, Segments, SharedCode, codes_of, parts, unread, word_code
 
 Words = npt.NDArray[np.int32]
 
@@ -37,9 +25,9 @@ class EvalWords:
     bounds: Ints
     words: list[str]
     codes: Codes
-    cuts: dict[str, tuple[str, ...]]
-    """Every run of Hangul in the texts, with its pieces."""
-    hangul: HangulFilter
+    stems: dict[str, str]
+    """Every Korean word in the texts, with its stem."""
+    korean: KoreanFilter
 
 
 def read_words(texts: Sequence[str], ngram_size: int) -> EvalWords:
@@ -48,28 +36,29 @@ def read_words(texts: Sequence[str], ngram_size: int) -> EvalWords:
     for part in parts(texts):
         for code, word in Segments(texts[part]).spelled().items():
             _spell(spelled, code, word)
-    cuts: dict[str, tuple[str, ...]] = {}
+    stems: dict[str, str] = {}
 
-    def remember(run: str) -> tuple[str, ...]:
-        return cuts.setdefault(run, korean.cut(run))
+    def remember(word: str) -> str:
+        return stems.setdefault(word, korean.stem(word))
 
-    symbols = uncut(texts)
-    of_korean = {k: words(texts[k], remember) for k in with_hangul(symbols).tolist()}
-    for token in dict.fromkeys(token for own in of_korean.values() for token in own):
-        _spell(spelled, word_code(token), token)
-    tokens = replaced(symbols, {k: codes_of(own) for k, own in of_korean.items()})
-    encoded = pa.array(tokens.codes).dictionary_encode()
+    beginnings = unread(texts)
+    codes = beginnings.codes.copy()
+    for k in beginnings.with_unread():
+        codes[beginnings.bounds[k] : beginnings.bounds[k + 1]] = codes_of(words(texts[k], remember))
+    for word in dict.fromkeys(stems.values()):
+        _spell(spelled, word_code(word), word)
+    encoded = pa.array(codes).dictionary_encode()
     distinct = encoded.dictionary.to_numpy()
     order = np.argsort(distinct)
     number = np.empty(len(order), np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
     return EvalWords(
-        flat=number[encoded.indices.to_numpy()] if len(order) else np.zeros(0, np.int32), bounds=tokens.bounds,
+        flat=number[encoded.indices.to_numpy()] if len(order) else np.zeros(0, np.int32), bounds=beginnings.bounds,
         words=[spelled[code] for code in distinct[order].tolist()], codes=distinct[order],
-        cuts=cuts, hangul=HangulFilter.of_texts(map(symbols.of, of_korean), ngram_size),
+        stems=stems, korean=KoreanFilter.of_texts(beginnings, ngram_size),
     )
 
 
 def _spell(spelled: dict[int, str], code: int, word: str) -> None:
-    if spelled.setdefault(code, word) != word or code < END_OF_HANGUL:
+    if spelled.setdefault(code, word) != word:
         raise SharedCode(f"{spelled[code]!r} and {word!r} have the code {code:016x}")
