@@ -171,6 +171,7 @@ def counts(place: Any) -> str:
 def take_picture(page: Any, name: str) -> None:
     folder = os.environ.get("POSTTRAIN_TEST_SCREENSHOTS")
     if folder:
+        page.wait_for_timeout(1000)  # a frame is painted some time after its text is there
         page.screenshot(path=str(Path(folder) / name))
 
 
@@ -308,7 +309,7 @@ def test_hostile_text_is_text(site: Site, log_in: Callable[[str], Any]) -> None:
     page.locator("article.card").wait_for()
     page.evaluate("location.hash = ''")
     assert page.evaluate("window.hacked") is None
-    assert {url.split("/posttrain-review")[0] for url in requests} == {site.address}, "nothing is fetched from elsewhere"
+    assert {"/".join(url.split("/")[:3]) for url in requests} == {site.address}, "nothing is fetched from elsewhere"
 
 
 def test_filters_bulk_decisions_and_their_undo(site: Site, log_in: Callable[[str], Any]) -> None:

@@ -31,9 +31,6 @@ STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 LONGEST_TEXT = 100_000
 """Characters of a reviewer's question or answer."""
 
-CARDS_AT_ONCE = 50
-"""More rows than this decided by others between two looks: the page is loaded anew."""
-
 Choice = Literal["keep", "paraphrase", "delete"]
 
 
@@ -130,21 +127,21 @@ def row(user: User, run: str, item: str) -> HTMLResponse:
 
 
 def changes(
-    user: User, run: str, since: str = "", eval: str = "", source: str = "", measure: str = "", judge: str = "",
+    user: User, run: str, since: str = "", items: str = "", eval: str = "", source: str = "", measure: str = "", judge: str = "",
     low: float = 0.0, high: float = 1.0,
 ) -> dict[str, Any]:
-    """What has been decided about the rows of a run since the line `since`: their cards as they are now, the counts, and how
-    many open rows the filter takes."""
+    """What has been decided since the line `since`: the counts, how many open rows the filter takes, and of the rows `items`
+    (ids, with commas) the cards of those that changed. Where nothing has been decided, only that."""
     desk = desk_of(run)
+    lines = desk.log.lines()
+    last = lines[-1].id if lines else ""
+    if last == since:
+        return {"last": last, "cards": {}}
     wanted = Filter(status="open", eval=eval, source=source, measure=measure, judge=judge, low=low, high=high)
-    own = {item.id for item in desk.items}
-    lines = [line for line in desk.log.lines() if line.id > since]
-    items = dict.fromkeys(line.item for line in lines if line.item in own)
-    if len(items) > CARDS_AT_ONCE:
-        return {"reload": True}
-    cards = {item: views.card(desk.entry(item), run, can_decide(user)) for item in items}
+    new = {line.item for line in lines if line.id.partition(".")[0] > since.partition(".")[0]}
+    cards = {item: views.card(desk.entry(item), run, can_decide(user)) for item in items.split(",") if item in new}
     taken_open = sum(wanted.takes(entry) for entry in desk.entries())
-    return {"last": lines[-1].id if lines else since, "cards": cards, "progress": desk.progress(), "open": taken_open}
+    return {"last": last, "cards": cards, "progress": desk.progress(), "open": taken_open}
 
 
 def static(name: str) -> FileResponse:

@@ -167,14 +167,12 @@ function filter() {
 }
 
 async function look() {
-  const response = await fetch(`changes?${new URLSearchParams({ run: data.run, since: last, ...filter() })}`);
+  const items = cards().map((card) => card.dataset.item).join(",");
+  const response = await fetch(`changes?${new URLSearchParams({ run: data.run, since: last, items, ...filter() })}`);
   if (!response.ok) return;
   const changes = await response.json();
-  if (changes.reload) {
-    location.reload();
-    return;
-  }
   last = changes.last;
+  if (!changes.progress) return; // nothing new
   showProgress(changes.progress);
   if (bulk) {
     bulk.dataset.open = changes.open;
