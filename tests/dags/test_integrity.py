@@ -165,6 +165,15 @@ def test_the_gate_holds_no_slot_and_the_report_hides_no_failure(dags: dict[str, 
     assert dag.get_task("stop_teacher").is_teardown and dag.get_task("start_teacher").is_setup
 
 
+@pytest.mark.parametrize("syntax", ["glob", "regexp"])
+def test_the_plugin_scanner_sees_one_file(project: Path, syntax: str) -> None:
+    """In both syntaxes of .airflowignore: what it sees it executes under its bare name, a second time."""
+    from airflow._shared.module_loading.file_discovery import find_path_from_directory
+
+    found = find_path_from_directory(str(project / "plugins"), ".airflowignore", syntax)
+    assert [Path(path).name for path in found if path.endswith(".py")] == ["posttrain_plugin.py"]
+
+
 def test_dag_files_are_wiring(project: Path) -> None:
     for path in (project / "dags").glob("*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) < 200, path
