@@ -25,7 +25,7 @@ class Limits:
 
     covered: float = 0.9
     """Coverage from which an item is wholly in the turn."""
-    worth: float = 2.3
+    worth: float = 2.6
     """An item of less weight is a stock phrase unless it is most of the turn or a line of it."""
     line_worth: float = 1.0
     """An item of less weight is one even as a line of its own, and as a whole turn a person decides."""
@@ -44,6 +44,9 @@ class Limits:
     reworded_worth: float = 1.5
     same_numbers: float = 0.51
     """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
+    same_numbers_wording: float = 0.3
+    quantities: float = 0.6
+    """Two numbers that are no sequence."""
     dense: float = 0.85
     """Cosine of sentence vectors from which a person looks at a pair whatever its words are."""
 
@@ -80,8 +83,7 @@ def is_wholly_there(s: Signals) -> bool:
 
 def is_question_alone(s: Signals) -> bool:
     """Of passage and question the question is there, and says enough to be known again."""
-    hit = [name for name, score in s.fields if score >= LIMITS.covered]
-    return len(s.fields) > 1 and bool(hit) and not s.context_only and s.covered >= LIMITS.worth
+    return len(s.fields) > 1 and max(score for _, score in s.fields) >= LIMITS.covered and s.covered >= LIMITS.worth
 
 
 def is_variant(s: Signals) -> bool:
@@ -103,8 +105,9 @@ def is_reworded(s: Signals) -> bool:
 
 
 def has_same_numbers(s: Signals) -> bool:
-    """Much the same words with the same numbers: an exercise told anew, not another exercise."""
-    return s.reworded >= LIMITS.same_numbers and s.worth >= LIMITS.reworded_worth
+    """Similar words with the same numbers, which are no sequence: an exercise told anew, not another exercise."""
+    told_anew = s.reworded >= LIMITS.same_numbers and s.wording >= LIMITS.same_numbers_wording
+    return told_anew and s.quantities >= LIMITS.quantities and s.worth >= LIMITS.reworded_worth
 
 
 def is_near_in_meaning(s: Signals) -> bool:
@@ -126,7 +129,7 @@ RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
 def judge(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Match]) -> Verdict:
     """What becomes of a turn and an item, given the matches of this pair, by measure."""
     s = signals(index, turn, item, matches)
-    rule = next((name for name, holds in RULES if holds(s)), None)
+    rule = None if s.context_only else next((name for name, holds in RULES if holds(s)), None)
     score = max((match.score for match in matches.values()), default=0.0)
     if rule is None:
         return Verdict("keep", f"balanced: {_why_kept(s)}", score, _words(s, matches))
@@ -138,7 +141,7 @@ def _is_the_item(s: Signals) -> bool:
     if s.whole_turn:
         return s.worth >= LIMITS.line_worth or s.words >= 8
     agree = s.numbers != "other" and s.names != "other"
-    whole = s.coverage >= LIMITS.covered and (s.share >= 0.1 or s.own_line or s.at_edge) and not s.context_only
+    whole = s.coverage >= LIMITS.covered and (s.share >= 0.1 or s.own_line or s.at_edge)
     near = s.wording >= LIMITS.near and s.focus >= LIMITS.near and s.coverage >= 0.5
     return agree and (whole or near)
 

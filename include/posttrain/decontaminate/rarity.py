@@ -1,6 +1,6 @@
 """How much a shared word says: the weight of a word or of a place of an eval text, from 0 (everybody writes it) to 1.
 
-    weight(word) = ln((N + 1) / (df + 1)) / ln(N + 1)     N items in the index, df of them with the word; at least LEAST
+    weight(word) = ln((N + 1) / df) / ln(N + 1)     N items in the index, df of them with the word; at least LEAST
 
 Function words, single characters and the stock words of tasks ("write a function that …") weigh at most what FUNCTION and
 STOCK say, however small the index is. Numbers weigh NUMBER each, and nothing where they are a sequence that anybody
@@ -51,7 +51,7 @@ def _table(index: EvalIndex) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     owner = np.repeat(index.item_of_text, np.diff(index.offsets))
     pairs = np.unique(owner * max(len(index.number), 1) + index.flat)
     frequency = np.bincount(pairs % max(len(index.number), 1), minlength=len(index.number))
-    return np.log((items + 1) / (frequency + 1)) / math.log(items + 1) if items else np.zeros(0)
+    return np.log((items + 1) / np.maximum(frequency, 1)) / math.log(items + 1) if items else np.zeros(0)
 
 
 def word_weights(index: EvalIndex, tokens: Sequence[str]) -> list[float]:

@@ -12,8 +12,10 @@ most half as long again as the item, that has most of the item's weight, cut to 
     at_edge    the turn begins or ends with the passage, as a prompt does that wraps an item
     own_line   the item is a line of the turn, or the whole turn
     numbers    same: every number of the item is in the turn; other: one is not; none: the item has none
+    quantities Σ of the weights of the item's numbers: those of a sequence have none
     names      the same of capitalised words inside of a sentence
     reworded   the mean of word similarity and agreement of numbers of the best text (numbers.py); 0 where too low to count
+    context_only of passage and question the passage alone is there: the question's own words are not in the turn
     dense      cosine of sentence vectors of the best text; 0 without a model
 """
 
@@ -53,7 +55,7 @@ _NAME = re.compile(r"(?<![.!?:\"“(\n]\s)(?<=[\w,;'’)]\s)[A-Z][a-z]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """See above. `fields` are (field, coverage) of the item's texts; `context_only`: of several texts, only such are covered."""
+    """See above. `fields` are (field, coverage) of the item's texts."""
 
     whole_turn: bool
     own_line: bool
@@ -66,17 +68,14 @@ class Signals:
     focus: float
     share: float
     numbers: Agreement
+    quantities: float
     names: Agreement
     fields: tuple[tuple[str, float], ...]
+    context_only: bool
     template_share: float
     words: int
     reworded: float
     dense: float
-
-    @property
-    def context_only(self) -> bool:
-        hit = [name for name, score in self.fields if score >= 0.5]
-        return len(self.fields) > 1 and bool(hit) and all(name in CONTEXT_FIELD_NAMES for name in hit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,7 @@ class _Item:
     word_weight: dict[str, float]
     """Of each distinct word, numbers apart: its heaviest place."""
     numbers: frozenset[str]
+    quantities: float
     names: frozenset[str]
     fields: tuple[str, ...]
     template: int
@@ -98,7 +98,7 @@ class _Item:
 @functools.lru_cache(maxsize=20_000)
 def _item(index: EvalIndex, item: int) -> _Item:
     tokens: list[str] = []
-    text_of, weight, fields, names, template = [], [], [], set(), 0
+    text_of, weight, fields, names, template, quantities = [], [], [], set(), 0, 0.0
     word_weight: dict[str, float] = {}
     for k, number in enumerate(index.texts(item)):
         text = index.text[number].as_py()
@@ -107,14 +107,16 @@ def _item(index: EvalIndex, item: int) -> _Item:
         for word, w in zip(own, weights, strict=True):
             if not has_digit(word):
                 word_weight[word] = max(w, word_weight.get(word, 0.0))
-        weight += [w + n * (not t) for w, n, t in zip(weights, number_weights(own), is_template, strict=True)]
+        counted = [0.0 if t else n for n, t in zip(number_weights(own), is_template, strict=True)]
+        weight += [w + n for w, n in zip(weights, counted, strict=True)]
+        quantities += sum(counted)
         tokens += own
         text_of += [k] * len(own)
         fields.append(index.field[number].as_py())
         names |= _names(text)
         template += int(is_template.sum())
     return _Item(tuple(tokens), tuple(text_of), tuple(weight), word_weight, frozenset(t for t in tokens if has_digit(t)),
-                 frozenset(names), tuple(fields), template)
+                 quantities, frozenset(names), tuple(fields), template)
 
 
 def _names(text: str) -> set[str]:
@@ -142,8 +144,9 @@ def signals(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Ma
         worth=worth, covered=inside, covered_share=inside / worth if worth else 0.0,
         wording=shared / total if total else 0.0,
         focus=_focus(passage, known, of_turn), share=_focus(turn_words, known, of_turn),
-        numbers=_agreement(known.numbers, turn_words), names=_agreement(known.names, turn_words),
+        numbers=_agreement(known.numbers, turn_words), quantities=known.quantities, names=_agreement(known.names, turn_words),
         fields=tuple(zip(known.fields, match.scores if match else (0.0,) * len(known.fields), strict=True)),
+        context_only=_is_context_only(known, match, turn_words),
         template_share=known.template / len(known.tokens), words=len(known.tokens),
         reworded=matches["reworded"].best if "reworded" in matches else 0.0,
         dense=matches["dense"].best if "dense" in matches else 0.0,
@@ -156,6 +159,20 @@ def _covered(item: _Item, match: Match | None) -> list[int]:
         return []
     begins = [item.text_of.index(k) for k in range(len(match.covered))]
     return [begin + place for begin, places in zip(begins, match.covered, strict=True) for place in places]
+
+
+def _is_context_only(item: _Item, match: Match | None, turn: set[str]) -> bool:
+    """Whether only context fields are covered and less than half of the words that the other fields add are in the turn."""
+    if match is None or len(item.fields) < 2:
+        return False
+    context = {k for k, name in enumerate(item.fields) if name in CONTEXT_FIELD_NAMES}
+    hit = {k for k, score in enumerate(match.scores) if score >= 0.5}
+    if not hit or not hit <= context:
+        return False
+    there = {token for token, k in zip(item.tokens, item.text_of, strict=True) if k in context}
+    added = {token for token, k in zip(item.tokens, item.text_of, strict=True) if k not in context} - there
+    weight = {token: item.word_weight.get(token, 0.0) for token in added}
+    return sum(weight[token] for token in added & turn) <= 0.5 * sum(weight.values())
 
 
 def _focus(said: set[str], item: _Item, weight: dict[str, float]) -> float:

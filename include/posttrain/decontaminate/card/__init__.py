@@ -1,7 +1,7 @@
 """The decontamination card: how well every measure and preset tells leaks from clean rows.
 
     make decontamination-card                                     docs/decontamination-card.md and .svg, from the items in card/
-    python -m posttrain.decontaminate.card --pairs FILE           the same table for labelled pairs, printed
+    make decontamination-card PAIRS=file DATA_ROOT=folder         docs/decontamination-pairs.md as well, for labelled pairs
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from posttrain.decontaminate.card.page import plot, recall_table, rules_shown, t
 from posttrain.decontaminate.card.pairs import pair_scores, read_pairs
 from posttrain.decontaminate.card.score import Score, all_rules, card_index, item_numbers, score_rows
 
-CARD, PLOT = "decontamination-card.md", "decontamination-card.svg"
+CARD, PLOT, PAIRS = "decontamination-card.md", "decontamination-card.svg", "decontamination-pairs.md"
 
 
 def make_card(out: Path) -> None:
