@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo smoke real standalone test lint lock clean
+.PHONY: help setup demo smoke real standalone decontamination-card test lint lock clean
 
 IN_ENV := . ./env.sh &&
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## create .venv from requirements.lock (the other targets do it by themselves)
 	@./setup.sh
@@ -22,6 +22,9 @@ real: setup ## run recipe `real` over public files: make real DATA_ROOT=<folder>
 
 standalone: setup ## Airflow's web UI, scheduler and triggerer on this machine with the DAGs loaded; Ctrl-C stops them
 	@$(IN_ENV) python -m posttrain_airflow.leftovers && exec airflow standalone
+
+decontamination-card: setup ## precision and recall of decontamination into docs/; on labelled pairs: PAIRS=<file> DATA_ROOT=<folder>
+	@$(IN_ENV) python -m posttrain.decontaminate.card $(if $(PAIRS),--pairs "$(PAIRS)") $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)")
 
 test: setup ## run the tests
 	@$(IN_ENV) python -m pytest

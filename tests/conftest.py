@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).parents[1]
 _TEMPORARY = Path(tempfile.mkdtemp(prefix="posttrain-tests-"))
@@ -54,3 +57,45 @@ def airflow_db() -> Path:
     """AIRFLOW_HOME with a migrated metadata database (takes about 6 s, once, and only for tests that ask for it)."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
     return Path(os.environ["AIRFLOW_HOME"])
+
+
+@pytest.fixture(scope="session")
+def make_review_run() -> Any:
+    """`make_review_run(workspace, data, rows, items, **sections)`: a run of recipe smoke as far as `decontaminate`.
+
+    `rows` are (id, question, answer) of SFT rows of source `train`; `items` are the questions of an eval set `exam`. An item
+    that has less than half and more than a third of its words in common with a row puts it into the review band.
+    """
+
+    def make(workspace: str, data: Path, rows: list[tuple[str, str, str]], items: list[str], run_id: str = "reviewed",
+             **sections: Any) -> Any:
+        from posttrain import pipeline
+        from posttrain.recipe import check_recipe
+        from posttrain.run import start_run
+        from posttrain.schema import Message, SFTExample
+        from posttrain.storage import ArtifactWriter, StageResult, sha256_json
+
+        value = yaml.safe_load((PROJECT / "include/recipes/smoke.yaml").read_text())
+        value["evals"].append({"name": "exam", "load": {"kind": "file", "path": "exam.jsonl"}, "fields": ["question"]})
+        value["decontaminate"] = {"preset": "tulu3", "cut_offs": {"ngram_coverage": {"review": 0.3}}}
+        data.mkdir(parents=True, exist_ok=True)
+        (data / "exam.jsonl").write_text("".join(json.dumps({"question": item}, ensure_ascii=False) + "\n" for item in items))
+        before = os.environ.get("POSTTRAIN_DATA_ROOT")
+        os.environ["POSTTRAIN_DATA_ROOT"] = str(data)
+        try:
+            run = start_run(check_recipe(value | sections, "test"), run_id, until="mix", workspace=workspace)
+            for stage, examples in {"filter": rows, "improve": [], "synthesize": []}.items():
+                writer = ArtifactWriter(f"{workspace}/artifacts/{stage}/{sha256_json([rows, items])[:12]}-{run_id}", stage=stage)
+                for row_id, question, answer in examples:
+                    writer.read("train")
+                    writer.keep(SFTExample(
+                        id=row_id, source="train", category="math", skill="addition", language="en", license="MIT",
+                        messages=(Message("user", question), Message("assistant", answer))))
+                run.record(stage, StageResult(writer.finish(), False, "made by a test"))
+            pipeline.index_evals(run)
+            pipeline.decontaminate(run)
+        finally:
+            os.environ.pop("POSTTRAIN_DATA_ROOT") if before is None else os.environ.update(POSTTRAIN_DATA_ROOT=before)
+        return run
+
+    return make

@@ -68,8 +68,8 @@ def test_every_command_that_a_page_shows_exists(project: Path) -> None:
 
 
 def test_every_make_target_that_the_readme_shows_exists(project: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", read(project, "Makefile"), flags=re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z]+)", read(project, "README.md"), flags=re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):", read(project, "Makefile"), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", read(project, "README.md"), flags=re.MULTILINE)) <= targets
 
 
 def test_every_file_that_a_page_links_exists(project: Path) -> None:

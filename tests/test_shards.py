@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from posttrain import shards
-from posttrain.decontaminate import decontaminate_examples
 from posttrain.decontaminate.index import index_eval_sets
+from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.duplicates.settings import Duplicates, NearDuplicates
 from posttrain.filters import filter_examples
 from posttrain.recipe import Decontaminate, EvalSet, Filter

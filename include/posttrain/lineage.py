@@ -97,7 +97,7 @@ def _steps(run: Run, row_id: str, seen: set[str]) -> Iterator[Step]:
 def _what(stage: str, row: dict[str, Any], split: str, times: int) -> str:
     if stage == "mix":
         return f"in split {split}" + (f", {times} times" if times > 1 else "")
-    if stage in ("improve", "synthesize") or (stage == "review" and row.get("request_id")):
+    if stage in ("improve", "synthesize") or (stage == "review" and row.get("made_by") == "rewritten"):
         made = {"rewritten": "rewritten", "new": "new row made"}.get(row["made_by"], row["made_by"])
         return made + (f" from {row['parent_id']}" if row["parent_id"] else "") + (
             f", teacher request {row['request_id']}" if row["request_id"] else "")
@@ -115,7 +115,7 @@ def _rules(manifest: Manifest, row_id: str, dropped_for: str | None = None) -> d
         return {"passed": _passed_rules(manifest.facts.get("rules", {}), dropped_for)}
     if manifest.stage in ("decontaminate", "review"):
         rule = settings.get("decontaminate", settings)
-        return {"preset": rule.get("preset"), "ngram_size": rule.get("ngram_size"), "threshold": rule.get("threshold"),
+        return {"preset": rule.get("preset"), "ngram_size": rule.get("ngram_size"), "cut_offs": rule.get("cut_offs"),
                 "best_match": _best_match(manifest, row_id)}
     return {}
 

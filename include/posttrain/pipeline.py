@@ -102,6 +102,7 @@ def index_evals(run: Run) -> StageResult:
     settings = {
         "evals": pinned_evals(run.recipe.evals, data_root(), run.recipe.seed),
         "ngram_size": run.recipe.decontaminate.ngram_size, "index": run.recipe.decontaminate.index,
+        "dense_model": run.recipe.decontaminate.dense_model,
     }
     return run.stage("index_evals", "posttrain.decontaminate.index", inputs=[], settings=settings,
                      work=lambda out: index_eval_sets(run.recipe.evals, data_root(), run.recipe.seed,
@@ -110,29 +111,59 @@ def index_evals(run: Run) -> StageResult:
 
 def decontaminate(run: Run) -> StageResult:
     """Rows against the eval index → clean rows, removed rows with their evidence, and the review band."""
-    from posttrain.decontaminate import decontaminate_examples
+    from posttrain.decontaminate.stage import decontaminate_examples
 
     index = run.manifest("index_evals")
     rows = [run.manifest(stage) for stage in ("filter", "improve", "synthesize")]
-    return run.stage("decontaminate", "posttrain.decontaminate", inputs=[index, *rows],
+    return run.stage("decontaminate", "posttrain.decontaminate.stage", inputs=[index, *rows],
                      settings=run.recipe.decontaminate.model_dump(mode="json"),
                      work=lambda out: decontaminate_examples(rows, index, run.recipe.decontaminate, out))
 
 
 def review(run: Run) -> StageResult:
-    """The review band: unattended, the teacher paraphrases and the row is checked again."""
-    from posttrain.decontaminate.review import review_band
+    """The review band: what people decided holds; the rest is done unattended, and checked again."""
+    from posttrain.decontaminate.index import load_index
+    from posttrain.decontaminate.review.band import log_unattended, review_band
+    from posttrain.decontaminate.review.decision_log import DecisionLog, in_force
+    from posttrain.decontaminate.review.queue import has_band, read_queue
     from posttrain.teacher.client import open_teacher
 
-    index, decontaminated = run.manifest("index_evals"), run.manifest("decontaminate")
-    settings = _teacher_settings(run) | run.recipe.review.model_dump(mode="json") | {
-        "decontaminate": run.recipe.decontaminate.model_dump(mode="json")}
+    index, decontaminated, log = run.manifest("index_evals"), run.manifest("decontaminate"), DecisionLog(run.workspace)
+    settings = _review_settings(run)
+    items = read_queue(decontaminated, load_index(index)) if has_band(decontaminated) else []
+    mine = {(item.content, content) for item in items for content in item.evals}
+    decided = {pair: line for pair, line in in_force(log.lines()).items() if pair in mine} if mine else {}
+    if decided:  # another decision is another artifact
+        settings["decisions"] = sorted([*pair, line.id, line.action, line.who] for pair, line in decided.items())
 
     def work(out: Any) -> None:
         with open_teacher(run.recipe.teacher, run.workspace, run.recipe.seed) as teacher:
-            review_band(decontaminated, index, run.recipe.review, run.recipe.decontaminate, teacher, out)
+            review_band(decontaminated, index, run.recipe.review, run.recipe.decontaminate, teacher, out, decided)
 
-    return run.stage("review", "posttrain.decontaminate.review", inputs=[index, decontaminated], settings=settings, work=work)
+    result = run.stage("review", "posttrain.decontaminate.review", inputs=[index, decontaminated], settings=settings, work=work)
+    if not result.skipped:
+        log_unattended(items, result.manifest, log, run.run_id)
+    return result
+
+
+def review_advice(run: Run) -> StageResult:
+    """For a person who is asked about the review band: the teacher's suggestion for every row, and the judge's opinion."""
+    from posttrain.decontaminate.review.advice import prepare_advice
+    from posttrain.teacher.client import open_teacher
+
+    index, decontaminated = run.manifest("index_evals"), run.manifest("decontaminate")
+
+    def work(out: Any) -> None:
+        with open_teacher(run.recipe.teacher, run.workspace, run.recipe.seed) as teacher:
+            prepare_advice(decontaminated, index, run.recipe.review, run.recipe.decontaminate, teacher, out)
+
+    return run.stage("review_advice", "posttrain.decontaminate.review.advice", inputs=[index, decontaminated],
+                     settings=_review_settings(run), work=work)
+
+
+def _review_settings(run: Run) -> dict[str, Any]:
+    review = run.recipe.review.model_dump(mode="json", exclude={"timeout_hours"})
+    return _teacher_settings(run) | review | {"decontaminate": run.recipe.decontaminate.model_dump(mode="json")}
 
 
 def mix(run: Run) -> StageResult:

@@ -283,12 +283,12 @@ def _read_parquet(path: Path) -> Rows:
     row = 0
     with pq.ParquetFile(source, page_checksum_verification=True) as table:
         for batch in table.iter_batches(batch_size=4096):
-            for value in _batch_rows(batch):
+            for value in batch_rows(batch):
                 yield row, value
                 row += 1
 
 
-def _batch_rows(batch: pa.RecordBatch) -> Iterator[Any]:
+def batch_rows(batch: pa.RecordBatch) -> Iterator[Any]:
     try:
         yield from batch.to_pylist()
     except UnicodeDecodeError:

@@ -99,8 +99,8 @@ class Run:
             return []
         records = [read_json(fs.unstrip_protocol(name)) for name in fs.ls(folder, detail=False) if name.endswith(".json")]
         order: dict[str, float] = {name: n for n, name in enumerate(STAGES)}
-        # The model before SFT and the tokenised mixture have records of their own and no stage.
-        order |= {"base": order["sft"] - 0.5, "tokenize": order["sft"] - 0.25}
+        # A reviewer's advice, the model before SFT and the tokenised mixture have records of their own and no stage.
+        order |= {"review_advice": order["review"] - 0.5, "base": order["sft"] - 0.5, "tokenize": order["sft"] - 0.25}
         return sorted(records, key=lambda r: (order.get(r["stage"], len(order)), r["part"]))
 
     def manifest(self, name: str, part: str = "") -> Manifest:

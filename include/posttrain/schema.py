@@ -195,6 +195,7 @@ REASONS: dict[str, str] = {
     "eval_set_overlap": "the whole source overlaps an eval by more than the data-set rule allows, and the recipe drops it",
     "still_in_review_band": "after the teacher's paraphrase the row still overlaps an eval item",
     "deleted_by_reviewer": "a reviewer deleted the row",
+    "deleted_by_judge": "the recipe lets the judge decide, and it found that the row gives an eval item away",
     # mix
     "license_not_allowed": "the recipe does not allow the row's licence",
     "not_sampled": "the mixture takes fewer rows of this source than there are",

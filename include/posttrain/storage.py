@@ -139,7 +139,7 @@ class FileEntry:
     @property
     def is_rejected(self) -> bool:
         """Whether it holds dropped rows."""
-        return self.name.startswith("rejected-")
+        return not self.split and self.name.startswith(("rejected-", "removed-"))
 
 
 @dataclass
@@ -267,6 +267,8 @@ class ArtifactWriter:
         self._part: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._sources: dict[str, Counter[str]] = {}
+        self.names: dict[str, str] = {}
+        """Split → what its part files are called, where that is not `part-<split>`; `rejected` is the split of dropped rows."""
         fs, name = file_system(path)
         if fs.exists(name):
             if fs.exists(f"{name}/manifest.json"):
@@ -346,7 +348,8 @@ class ArtifactWriter:
         """The name of the split's next part file; `rejected` is the split of dropped rows."""
         number = self._part[split]
         self._part[split] += 1
-        return f"rejected-{number:05d}.parquet" if split == "rejected" else f"part-{split}-{number:05d}.parquet"
+        name = self.names.get(split) or ("rejected" if split == "rejected" else f"part-{split}")
+        return f"{name}-{number:05d}.parquet"
 
     def rejected(self, source: str, reason: str, rows: int) -> None:
         """Count dropped rows that stand in tables of REJECTED_SCHEMA."""
@@ -376,6 +379,10 @@ class ArtifactWriter:
         else:
             fs.cp_file(source, target)
         self._files.append(FileEntry(name, entry.split, entry.rows, entry.bytes, entry.sha256))
+
+    def take_over(self, name: str, split: str, rows: int) -> None:
+        """Make a file of the artifact that another process wrote into its folder."""
+        self._register(name, split, rows)
 
     def write_bytes(self, name: str, data: bytes) -> None:
         with write_atomic(join(self.path, name)) as f:

@@ -16,8 +16,9 @@ import struct
 import subprocess
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
 
@@ -83,6 +84,28 @@ class Workers:
         with ThreadPoolExecutor(len(self._processes)) as threads:
             try:
                 yield from threads.map(lambda item: self._call(function, item), items)
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                for process in self._processes:
+                    process.kill()
+                raise
+
+    def stream(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """`map` over items that are made as they are needed: at most two a process are held at a time."""
+        if self.count == 1:
+            yield from map(function, items)
+            return
+        while len(self._processes) < self.count:
+            self._start()
+        waiting: deque[Future[Result]] = deque()
+        with ThreadPoolExecutor(self.count) as threads:
+            try:
+                for item in items:
+                    waiting.append(threads.submit(self._call, function, item))
+                    if len(waiting) >= 2 * self.count:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
                 for process in self._processes:

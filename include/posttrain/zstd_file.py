@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -15,9 +15,14 @@ class ZstdFile(io.RawIOBase):
     """The unpacked bytes of all frames of a file. Raises EOFError where the last frame is cut off, ZstdError for other damage."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+        self._file: BinaryIO = path.open("rb")
         self._frame: Any = None
         self._packed = self._unpacked = b""
+
+    @property
+    def packed_bytes(self) -> int:
+        """How much of the file on the disk has been read."""
+        return self._file.tell()
 
     def readable(self) -> bool:
         return True

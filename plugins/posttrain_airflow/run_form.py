@@ -17,6 +17,16 @@ def recipe() -> Param:
                  description_md="A file of `include/recipes`: every number of the run.")
 
 
+def published_recipe() -> Param:
+    return Param(None, type=["null", "string"], enum=[None, *recipe_names()], title="Recipe",
+                 description="Unless given, that of the event, else that of the mixture that was published last.")
+
+
+def accept() -> Param:
+    return Param([], type="array", items={"type": "string", "pattern": "^[0-9a-f]{12,64}$"}, title="Accept changed eval files",
+                 description="The new sha256 (12 digits or more) of every file that changed under its name on purpose.")
+
+
 def until(stages: tuple[str, ...]) -> Param:
     return Param(stages[-1], type="string", enum=list(stages), title="Run until",
                  description="The last stage to run; what comes after it is skipped.")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from posttrain_airflow.approvals import ApproveRelease, DecideBand, band_rows
+from posttrain_airflow.approvals import ApproveRelease, DecideBand, open_rows
 from posttrain_airflow.assets import TRAINING_MIXTURE
 from posttrain_airflow.loop import NextRound
 from posttrain_airflow.operators import RUN_ID, ReviewOperator, StageOperator, TrainOperator
 from posttrain_airflow.sensors import EvaluationGateSensor
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from posttrain.run import Run
 
 AFTER_A_BRANCH = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
 
@@ -102,13 +107,13 @@ def stop_teacher(library_run: str) -> bool:
 
 @task.branch
 def route_review(library_run: str) -> str:
-    """To a person where approval is on and the review band is not empty."""
+    """To a person where approval is on and a row of the review band is undecided."""
     from posttrain.run import load_run
 
     run = load_run(library_run)
     if not run.wants("review"):
         raise AirflowSkipException(f"the run goes only until {run.until}")
-    asked = run.approval and band_rows(run.manifest("decontaminate")) > 0
+    asked = run.approval and open_rows(run) > 0
     return "review.decide_band" if asked else "review.review"
 
 
@@ -140,8 +145,11 @@ def publish_mixture(library_run: str) -> dict[str, Any]:
     """Emit the asset event, but only where the mixture's content is not what the last event announced."""
     from posttrain.run import load_run
 
-    context = get_current_context()
-    run = load_run(library_run)
+    return announce_mixture(load_run(library_run), get_current_context())
+
+
+def announce_mixture(run: Run, context: Context) -> dict[str, Any]:
+    """What the event of TRAINING_MIXTURE says. Raises AirflowSkipException where the last event said so already."""
     mixture = run.manifest("mix")
     events = context["inlet_events"][TRAINING_MIXTURE]
     if events and events[-1].extra.get("content") == mixture.content:

@@ -59,7 +59,7 @@ def edges(dag: Any) -> dict[str, list[str]]:
 
 
 def test_the_dags_that_exist(dags: dict[str, Any]) -> None:
-    assert sorted(dags) == ["nightly_rebuild", "train_on_new_mixture", "tulu3"]
+    assert sorted(dags) == ["nightly_rebuild", "refresh_eval_index", "train_on_new_mixture", "tulu3", "watch_eval_sets"]
 
 
 def test_edges_of_tulu3(dags: dict[str, Any]) -> None:
@@ -72,6 +72,15 @@ def test_edges_of_nightly_rebuild(dags: dict[str, Any]) -> None:
 
 def test_edges_of_train_on_new_mixture(dags: dict[str, Any]) -> None:
     assert edges(dags["train_on_new_mixture"]) == {"start": ["sft.sft"]} | MODEL_EDGES
+
+
+def test_edges_of_refresh_eval_index(dags: dict[str, Any]) -> None:
+    assert edges(dags["refresh_eval_index"]) == {
+        "start": ["index_new_evals"], "index_new_evals": ["compare_mixture"], "compare_mixture": ["review_band"],
+        "review_band": ["new_mixture"], "new_mixture": ["publish_refreshed", "report_refresh"], "publish_refreshed": [],
+        "report_refresh": [],
+    }
+    assert edges(dags["watch_eval_sets"]) == {"look": []}
 
 
 def test_one_task_group_per_stage(dags: dict[str, Any]) -> None:
@@ -87,7 +96,8 @@ def test_documentation_owner_and_schedule(dags: dict[str, Any]) -> None:
         assert {task.owner for task in dag.tasks} == {"posttrain"}
     assert dags["nightly_rebuild"].timetable.expression == "30 2 * * *"
     assert dags["tulu3"].is_paused_upon_creation is False, "the loop triggers it"
-    assert dags["nightly_rebuild"].is_paused_upon_creation is True, "nobody wants training to start by itself"
+    for name in ("nightly_rebuild", "refresh_eval_index", "watch_eval_sets"):
+        assert dags[name].is_paused_upon_creation is True, "nobody wants training to start by itself"
 
 
 def test_params_of_tulu3(dags: dict[str, Any]) -> None:
@@ -97,6 +107,18 @@ def test_params_of_tulu3(dags: dict[str, Any]) -> None:
     assert params.get_param("until").schema["enum"] == list(STAGES)
     assert params.get_param("approval").schema["type"] == "boolean"
     params.validate()
+
+
+def test_params_of_refresh_eval_index(dags: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = dags["refresh_eval_index"].params
+    assert set(params) == {"recipe", "accept"}
+    params.validate()
+    assert params.get_param("recipe").schema["enum"] == [None, *recipe_names()]
+    for wrong in (["abc"], ["../../x"], "0" * 64):
+        with pytest.raises(ParamValidationError):
+            params.get_param("accept").resolve(wrong)
 
 
 @pytest.mark.parametrize(("name", "value"), [
@@ -122,7 +144,10 @@ def test_assets(dags: dict[str, Any]) -> None:
     assert [asset.name for asset in publish.outlets] == ["training_mixture"]
     assert [asset.name for asset in publish.inlets] == ["training_mixture"]
     assert [asset.name for asset in dags["train_on_new_mixture"].timetable.asset_condition.objects] == ["training_mixture"]
-    assert [t.task_id for dag in dags.values() for t in dag.tasks if t.outlets] == ["publish_mixture"]
+    emits = {task.task_id: [asset.name for asset in task.outlets] for dag in dags.values() for task in dag.tasks if task.outlets}
+    assert emits == {"publish_mixture": ["training_mixture"], "publish_refreshed": ["training_mixture"], "look": ["eval_sets"]}
+    assert [asset.name for asset in dags["refresh_eval_index"].timetable.asset_condition.objects] == ["eval_sets"]
+    assert dags["watch_eval_sets"].timetable.expression == "10 * * * *"
 
 
 def test_models_run_in_processes_and_are_retried(dags: dict[str, Any]) -> None:
@@ -140,6 +165,15 @@ def test_the_gate_holds_no_slot_and_the_report_hides_no_failure(dags: dict[str, 
     assert dag.get_task("stop_teacher").is_teardown and dag.get_task("start_teacher").is_setup
 
 
+@pytest.mark.parametrize("syntax", ["glob", "regexp"])
+def test_the_plugin_scanner_sees_one_file(project: Path, syntax: str) -> None:
+    """In both syntaxes of .airflowignore: what it sees it executes under its bare name, a second time."""
+    from airflow._shared.module_loading.file_discovery import find_path_from_directory
+
+    found = find_path_from_directory(str(project / "plugins"), ".airflowignore", syntax)
+    assert [Path(path).name for path in found if path.endswith(".py")] == ["posttrain_plugin.py"]
+
+
 def test_dag_files_are_wiring(project: Path) -> None:
     for path in (project / "dags").glob("*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) < 200, path
@@ -150,7 +184,7 @@ import json, sys, time
 import airflow.sdk, airflow.providers.standard.operators.hitl, airflow.providers.standard.operators.trigger_dagrun
 started = time.monotonic()
 sys.path.append(sys.argv[1])
-import tulu3, nightly_rebuild, train_on_new_mixture
+import tulu3, nightly_rebuild, train_on_new_mixture, refresh_eval_index, watch_eval_sets
 heavy = {"torch", "transformers", "datasets", "trl", "lm_eval", "matplotlib", "pandas", "elasticsearch", "openai", "accelerate"}
 print(json.dumps({"seconds": time.monotonic() - started, "heavy": sorted(heavy & set(sys.modules))}))
 """

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from posttrain.decontaminate import decontaminate_examples
 from posttrain.decontaminate.coverage import score_turns
-from posttrain.decontaminate.index import index_eval_sets, load_index
-from posttrain.decontaminate.normalize import words
+from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad
 from posttrain.schema import Message, SFTExample
 from posttrain.storage import ArtifactWriter, Manifest
@@ -55,8 +54,8 @@ class Bench:
         return writer.finish()
 
     def decontaminate(self, examples: list[Any], **settings: Any) -> Manifest:
-        chosen = Decontaminate(**settings)
-        writer = ArtifactWriter(str(self.folder / "clean"), stage="decontaminate")
+        chosen = Decontaminate(**({"preset": "tulu3"} | settings))
+        writer = ArtifactWriter(str(self.folder / "clean"), stage="decontaminate", settings=chosen.model_dump(mode="json"))
         decontaminate_examples([self.rows(examples)], self.index(chosen), chosen, writer)
         return writer.finish()
 
@@ -72,7 +71,23 @@ def score_of(bench: Bench) -> Callable[..., float]:
     def score(item: Any, turn: str, n: int = 8, fields: tuple[str, ...] = ()) -> float:
         bench.add_eval("eval", [item], fields)
         index = load_index(bench.index(Decontaminate(ngram_size=n)))
-        found = score_turns(index, [words(turn)], above=0.0)
+        found = score_turns(index, [turn], floor=0.0)
         return found[0].score if found else 0.0
 
     return score
+
+
+@pytest.fixture
+def make_index(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[list[str]], int], EvalIndex]:
+    """The loaded index of items given by their texts: (items, n) → index."""
+    def make(items: list[list[str]], n: int) -> EvalIndex:
+        folder = tmp_path_factory.mktemp("index")
+        fields = ("a", "b", "c")
+        rows = [dict(zip(fields, texts, strict=False)) for texts in items]
+        (folder / "eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        spec = EvalSet(name="eval", load=FileLoad(kind="file", path="eval.jsonl"), fields=fields)
+        writer = ArtifactWriter(str(folder / "index"), stage="index_evals")
+        index_eval_sets((spec,), folder, 0, Decontaminate(ngram_size=n), writer)
+        return load_index(writer.finish())
+
+    return make

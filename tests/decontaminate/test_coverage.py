@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from posttrain.decontaminate.coverage import covered_places, item_score, score_turns
-from posttrain.decontaminate.index import EvalIndex, load_index
-from posttrain.recipe import Decontaminate
+from posttrain.decontaminate.coverage import covered_places, item_score, score_pairs, score_turns
+from posttrain.decontaminate.index import EvalIndex
+from posttrain.decontaminate.normalize import words
 
 Score = Callable[..., float]
 
@@ -63,9 +63,9 @@ def test_case_punctuation_and_wrapped_lines_do_not_count(score_of: Score) -> Non
     assert score_of(item, turn) == 1.0
 
 
-def test_korean_words_count_as_they_are_written(score_of: Score) -> None:
+def test_korean_counts_words_without_their_particles(score_of: Score) -> None:
     item = "철수는 사과 5개를 가지고 있었고 영희에게 2개를 주었습니다 남은 사과는 몇 개입니까?"  # 12 words
-    turn = "문제: 철수는 사과 5개를 가지고 있었고, 영희에게 2개를 주었습니다. 남은 귤은 몇 개입니까?"
+    turn = "문제: 철수가 사과 5개를 가지고 있었고, 영희에게 2개를 주었습니다. 남은 귤은 몇 개입니까?"
     assert score_of(item, turn) == round(9 / 12, 9)
 
 
@@ -128,57 +128,38 @@ def test_three_thirds_of_one_half_are_one_half(score_of: Score) -> None:
 
 # ---------------------------------------------------------------- the batch is the definition
 
-WORDS = "abcd"
-texts_of_items = st.lists(
-    st.lists(st.text(alphabet=WORDS, min_size=1, max_size=14), min_size=1, max_size=3), min_size=1, max_size=6,
-)
+WORDS = ("a", "b", "c", "d", "Dog's", "10x", "정수의", "합이", "中文")
+text_of_words = st.lists(st.sampled_from(WORDS[:4]) | st.sampled_from(WORDS), min_size=1, max_size=14).map(" ".join)
+texts_of_items = st.lists(st.lists(text_of_words, min_size=1, max_size=3), min_size=1, max_size=6)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(items=texts_of_items, turns=st.lists(st.text(alphabet=WORDS + "e", max_size=20), min_size=1, max_size=5),
-       n=st.integers(2, 8), above=st.sampled_from([0.0, 0.3, 0.5]))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(items=texts_of_items, turns=st.lists(text_of_words | st.just(""), min_size=1, max_size=5),
+       n=st.integers(2, 8), floor=st.sampled_from([0.0, 0.3, 0.5, 0.9]))
 def test_a_batch_on_the_index_gives_what_the_definition_says(
-    make_index: Callable[[list[list[str]], int], EvalIndex], items: list[list[str]], turns: list[str], n: int, above: float,
+    make_index: Callable[[list[list[str]], int], EvalIndex], items: list[list[str]], turns: list[str], n: int, floor: float,
 ) -> None:
-    """Every letter is a word: a small alphabet makes repeated n-grams, shared n-grams and short items the rule."""
+    """Few words make repeated n-grams, shared n-grams and short items the rule; some give several tokens."""
     index = make_index(items, n)
-    found = {(m.turn, m.item): m for m in score_turns(index, [list(turn) for turn in turns], above)}
+    found = {(m.turn, m.item): m for m in score_turns(index, turns, floor)}
     for t, turn in enumerate(turns):
         for i, texts in enumerate(items):
-            score, covered = item_score([list(text) for text in texts], list(turn), n)
-            best = max(len(c) / len(text) for c, text in zip(covered, texts, strict=True))
-            if best > above:
+            tokens = [words(text) for text in texts]
+            score, covered = item_score(tokens, words(turn), n)
+            best = max(len(c) / len(text) for c, text in zip(covered, tokens, strict=True))
+            if best > 0 and round(best, 9) >= floor:
                 assert (found[t, i].score, found[t, i].covered) == (score, covered)
             else:
                 assert (t, i) not in found
-
-
-@pytest.fixture
-def make_index(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[list[str]], int], EvalIndex]:
-    from posttrain.decontaminate.index import index_eval_sets
-    from posttrain.recipe import EvalSet, FileLoad
-    from posttrain.storage import ArtifactWriter
-
-    def make(items: list[list[str]], n: int) -> EvalIndex:
-        import json
-
-        folder = tmp_path_factory.mktemp("index")
-        fields = ("a", "b", "c")
-        rows = [dict(zip(fields, (" ".join(text) for text in texts), strict=False)) for texts in items]
-        (folder / "eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        spec = EvalSet(name="eval", load=FileLoad(kind="file", path="eval.jsonl"), fields=fields)
-        writer = ArtifactWriter(str(folder / "index"), stage="index_evals")
-        index_eval_sets((spec,), folder, 0, Decontaminate(ngram_size=n), writer)
-        return load_index(writer.finish())
-
-    return make
+    pairs = [(t, i) for t in range(len(turns)) for i in range(len(items))]
+    assert score_pairs(index, turns, pairs, floor) == list(found.values())
 
 
 def test_a_batch_is_cut_between_turns_and_gives_the_same(
     make_index: Callable[[list[list[str]], int], EvalIndex], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    index = make_index([["abcdabcd", "bcda"], ["abcabcabc"], ["dcba"]], 3)
-    turns = [list(turn) for turn in ("abcdabcdabc", "dcbabcda", "", "abcabc", "ddd")]
+    index = make_index([["a b c d a b c d", "b c d a"], ["a b c a b c a b c"], ["d c b a"]], 3)
+    turns = [" ".join(turn) for turn in ("abcdabcdabc", "dcbabcda", "", "abcabc", "ddd")]
     whole = score_turns(index, turns, 0.0)
     monkeypatch.setattr("posttrain.decontaminate.coverage.POSTINGS_AT_ONCE", 1)
     assert score_turns(index, turns, 0.0) == whole

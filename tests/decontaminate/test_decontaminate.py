@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from posttrain.decontaminate import decontaminate_examples
 from posttrain.decontaminate.index import EvalFilesChanged
+from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.recipe import Decontaminate
 from posttrain.schema import Message, PreferencePair, RLVRExample
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_parquet, read_rejected, read_rows
@@ -186,12 +186,12 @@ def test_rows_in_the_band_wait_apart_from_the_clean_ones(bench) -> None:
     bench.add_eval("eval", [numbered(1, 40)])
     rows = [bench.sft("clean", numbered(1, 12)), bench.sft("band", numbered(1, 16)), bench.sft("half", numbered(1, 20)),
             bench.sft("over", numbered(1, 21))]
-    done = bench.decontaminate(rows, review_above=0.3)
+    done = bench.decontaminate(rows, cut_offs={"ngram_coverage": {"review": 0.3}})
     assert kept(done) == ["clean"]  # .30 exactly is below the band
     assert [row["id"] for row in read_rows(done, "review_sft")] == ["band", "half"]
     assert done.rows == {"read": 4, "kept": 3, "rejected": 1}  # a row of the band is kept until it is decided
     rules = {m["row_id"]: (m["decision"], m["rule"]) for m in matches(done)}
-    assert rules["band"] == ("review", "review band: 8-gram coverage > 0.3 (not part of tulu3)")
+    assert rules["band"] == ("review", "recipe: 8-gram coverage > 0.3 (not part of tulu3)")
     assert rules["over"] == ("remove", "tulu3: 8-gram coverage > 0.5")
 
 
@@ -228,6 +228,6 @@ def test_the_same_rows_give_the_same_bytes(bench) -> None:
     contents = []
     for name in ("one", "two"):
         writer = ArtifactWriter(str(bench.folder / name), stage="decontaminate")
-        decontaminate_examples([rows], index, Decontaminate(review_above=0.2), writer)
+        decontaminate_examples([rows], index, Decontaminate(preset="tulu3", cut_offs={"ngram_coverage": {"review": 0.2}}), writer)
         contents.append(writer.finish().content)
     assert contents[0] == contents[1]

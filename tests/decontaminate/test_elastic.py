@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from posttrain.decontaminate import decontaminate_examples, elastic
+from posttrain.decontaminate import elastic
 from posttrain.decontaminate.index import index_eval_sets, load_index
-from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.search import embedded, open_search
+from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_parquet
 
-ELASTIC = Decontaminate(index="elasticsearch", review_above=0.2)
-EMBEDDED = Decontaminate(review_above=0.2)
+ELASTIC = Decontaminate(index="elasticsearch", cut_offs={"ngram_coverage": {"review": 0.2}})
+EMBEDDED = Decontaminate(cut_offs={"ngram_coverage": {"review": 0.2}})
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +85,10 @@ def test_real_questions_have_the_same_matches(url: str, test_data: Path, tmp_pat
     manifest = writer.finish()
     training = ("openai__grade-school-math/train.jsonl.gz", "GAIR-NLP__LIMR/math.8k.4of5.json.gz")
     values = [value for path in training for _, value in list(read_raw_file(test_data / "train" / path))[:1000]]
-    turns = [words(user_turns(value)[-1][1]) for value in values]
-    expected = embedded(load_index(manifest)).score(turns, 0.0)
+    turns = [user_turns(value)[-1][1] for value in values]
+    expected = embedded(load_index(manifest)).score("ngram_coverage", turns, 0.0)
     with open_search(manifest, ELASTIC) as search:
-        found = search.score(turns, 0.0)
+        found = search.score("ngram_coverage", turns, 0.0)
     assert found == expected
     assert len(expected) > 400
 
@@ -99,11 +99,11 @@ def test_every_hit_is_paged_to_the_end(url: str, bench, monkeypatch: pytest.Monk
     monkeypatch.setattr(elastic, "HITS_A_PAGE", 4)
     monkeypatch.setattr(elastic, "QUERIES_AT_ONCE", 1)
     monkeypatch.setattr(elastic, "TERMS_A_QUERY", 3)
-    turns = [words(text) for text in (numbered(1, 8), "Another question that has eight words in it", numbered(1, 30))]
+    turns = [numbered(1, 8), "Another question that has eight words in it", numbered(1, 30)]
     manifest = bench.index()
     with open_search(manifest, ELASTIC) as search:
-        found = search.score(turns, 0.0)
-    assert found == embedded(load_index(manifest)).score(turns, 0.0)
+        found = search.score("ngram_coverage", turns, 0.0)
+    assert found == embedded(load_index(manifest)).score("ngram_coverage", turns, 0.0)
     assert len(found) == 81
 
 

@@ -2,9 +2,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from posttrain.decontaminate import index as index_module
-from posttrain.decontaminate.ngrams import UNKNOWN, HashCollision, build_table, known_run, window_hashes, word_codes
+from posttrain.decontaminate.ngrams import (
+    UNKNOWN,
+    Filter,
+    HashCollision,
+    NgramTable,
+    build_table,
+    hashes_of,
+    known_run,
+    window_hashes,
+)
 
 
 def test_known_run_counts_the_words_up_to_the_next_unknown_one() -> None:
@@ -12,33 +23,50 @@ def test_known_run_counts_the_words_up_to_the_next_unknown_one() -> None:
 
 
 def test_equal_windows_have_equal_hashes_and_others_do_not() -> None:
-    words = np.array([1, 2, 3, 1, 2, 3, 2, 1], np.int32)
-    hashes = dict((size, own.copy()) for size, own in window_hashes(words, word_codes(4, 0), 3))
-    assert hashes[3][0] == hashes[3][3]
-    assert len({*hashes[3][:6].tolist()}) == 5  # 123 231 312 (123) 232 321
+    hashes = hashes_of(np.array([11, 12, 13, 11, 12, 13, 12, 11], np.uint64), 3)
+    assert len(hashes) == 6
+    assert hashes[0] == hashes[3]
+    assert len(set(hashes.tolist())) == 5  # 11·12·13 twice
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.integers(1, 13))
+def test_windows_put_together_by_halves_are_those_put_together_word_by_word(codes: list[int], size: int) -> None:
+    own = np.array(codes, np.uint64)
+    one_by_one = dict((length, hashes.copy()) for length, hashes in window_hashes(np.arange(len(own), dtype=np.int32), own, size))
+    assert hashes_of(own, size).tolist() == one_by_one[size][: max(0, len(own) - size + 1)].tolist()
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, unique=True), st.lists(st.integers(0, 2**64 - 1)))
+def test_the_filter_lets_every_hash_of_the_table_pass(own: list[int], others: list[int]) -> None:
+    asked = np.array(own + others, np.uint64)
+    passing = Filter(np.array(sorted(own), np.uint64)).passing(asked)
+    assert set(own) <= set(asked[passing].tolist())
 
 
 def test_a_table_finds_words_not_hashes() -> None:
-    """All windows get one hash here: what is found is still only what has the same words."""
-    index_words = np.array([1, 2, 3], np.int32)
-    same = np.zeros(8, np.uint64)
-    table = build_table(3, np.array([0]), same, index_words)
-    training = np.array([3, 2, 1, 1, 2, 3, 2, 1], np.int32)
-    starts, numbers = table.find(training, np.arange(6), same, index_words)
-    assert (starts.tolist(), numbers.tolist()) == ([3], [0])
+    """A hash is claimed for other words here: what is found is still only what has the same words."""
+    codes = np.array([101, 102, 103], np.uint64)
+    claimed = hashes_of(np.array([103, 102, 101], np.uint64), 3)
+    table = NgramTable(3, claimed, np.array([0, 1], np.int32), np.array([0], np.int32), Filter(claimed))
+    starts, _ = table.find(np.array([103, 102, 101], np.uint64), codes, np.array([0, 1, 2], np.int32))
+    assert starts.tolist() == []
+    right = build_table(3, np.array([0]), hashes_of(codes, 3), np.array([0, 1, 2], np.int32))
+    starts, numbers = right.find(np.array([9, 101, 102, 103], np.uint64), codes, np.array([0, 1, 2], np.int32))
+    assert (starts.tolist(), numbers.tolist()) == ([1], [0])
 
 
 def test_two_ngrams_with_one_hash_are_refused() -> None:
-    index_words = np.array([1, 2, 2, 1], np.int32)
     with pytest.raises(HashCollision):
-        build_table(2, np.array([0, 2]), np.zeros(4, np.uint64), index_words)
+        build_table(2, np.array([0, 2]), np.zeros(2, np.uint64), np.array([1, 2, 2, 1], np.int32))
 
 
 def test_the_index_takes_another_salt_where_hashes_collide(bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def colliding(size: int, salt: int) -> np.ndarray:
-        return np.zeros(size, np.uint64) if salt < 2 else word_codes(size, salt)
-
-    monkeypatch.setattr(index_module, "word_codes", colliding)
+    salted = index_module.salted
+    monkeypatch.setattr(index_module, "salted", lambda codes, salt: codes * np.uint64(0) if salt < 2 else salted(codes, salt))
     bench.add_eval("eval", ["one two three four five six seven eight nine"])
-    loaded = index_module.load_index(bench.index())
-    assert loaded.codes.tolist() == word_codes(9, 2).tolist()
+    manifest = bench.index()
+    monkeypatch.undo()
+    index = index_module.load_index(manifest)
+    assert index.salt == 2
+    starts, _ = index.tables[8].find(index.tokens(["two three four five six seven eight nine"]).codes, index.codes, index.flat)
+    assert starts.tolist() == [0]

@@ -1,25 +1,34 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.decontaminate.normalize import words
+from posttrain.decontaminate import korean
+from posttrain.decontaminate.normalize import has_word, spans, words
+
+_HANGUL = re.compile(f"[{korean.HANGUL}]")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("The  Eiffel\nTower: isn't it 3.5 km?", "the eiffel tower isn t it 3 5 km"),
+        ("The  Eiffel\nTower: isn't it 3.5 km?", "the eiffel tower isnt it 3 5 km"),
         ("short-line\r\n  wrapping\tdoes not\n\n\ncount", "short line wrapping does not count"),
         ("Ｆｕｌｌ－ｗｉｄｔｈ　ＡＢＣ", "full width abc"),  # NFKC
-        ("don’t “quote” me…", "don t quote me"),  # typographic marks are punctuation as the ASCII ones are
+        ("don’t “quote” me…", "dont quote me"),  # typographic marks are punctuation as the ASCII ones are
         ("snake_case, x² and ½", "snake case x2 and 1 2"),
         ("Cafe\u0301 CAFÉ", "café café"),  # composed and decomposed
         ("hy\u00adphen and zero\u200bwidth", "hyphen and zerowidth"),
-        ("두 정수의 합이 10이고, 곱이 24라면?", "두 정수의 합이 10이고 곱이 24라면"),  # Korean words as they are written
+        ("'one' dogs' rock'n'roll 5'10", "one dogs rocknroll 5 10"),
+        ("a well-\nknown man", "a well known man"),  # a hyphen at the end of a line may belong to the word
+        ("hy\u00ad\n  phenated", "hyphenated"),  # a soft one does not
+        ("두 정수의 합이 10이고, 곱이 24라면?", "두 정수 합 10 곱 24"),  # Korean stems
+        ("AI가 GPT-4를", "ai gpt 4"),
+        ("\tif x_1 <= max_len:\n\t\treturn f(x1)", "if x 1 max len return f x1"),
         ("今天 AI 很好。", "今 天 ai 很 好"),
         ("東京タワーはどこ？", "東 京 タ ワ ー は ど こ"),
         ("తెలుగు భాష", "తెలుగు భాష"),  # vowel signs belong to the word
@@ -37,9 +46,42 @@ def test_a_decomposed_korean_syllable_is_the_same_word() -> None:
     assert words(unicodedata.normalize("NFD", "한국어 문제")) == words("한국어 문제")
 
 
-@given(st.text())
+@pytest.mark.parametrize(
+    "spaced",
+    [r"$\frac{1}{2}\left(2x+3\right)$", r"$ \frac {1} {2} \left( 2x + 3 \right) $", r"\(\frac{1}{2}\,(2x\;+\;3)\)",
+     r"$\dfrac{1}{2}~(2x+3)$", r"$\displaystyle\tfrac{1}{2}\big(2x\ +\ 3\big)\quad$", r"$\frac{1}{2}(2x + \text{ }3)$"],
+)
+def test_one_formula_in_other_spacing_is_the_same(spaced: str) -> None:
+    assert words(spaced) == ["frac", "1", "2", "2x", "3"]
+
+
+def test_commands_are_only_such_after_a_backslash() -> None:
+    assert words(r"\frac12 frac12 \sqrt2x") == ["frac", "12", "frac12", "sqrt", "2x"]
+    assert words(r"turn left, \left the text \text{big} \le le") == ["turn", "left", "the", "text", "big", "leq", "le"]
+
+
+@given(st.text().filter(lambda text: not _HANGUL.search(unicodedata.normalize("NFKC", text))))
 def test_words_of_the_words_are_the_words(text: str) -> None:
+    """Korean ones are left out: a piece alone may be cut once more."""
     assert words(" ".join(words(text))) == words(text)
+
+
+@given(st.text())
+def test_spans_say_where_the_words_stand(text: str) -> None:
+    found = spans(text)
+    assert [token for token, _, _ in found] == words(text)
+    assert all(0 <= start < end <= len(text) for _, start, end in found)
+    assert sorted(start for _, start, _ in found) == [start for _, start, _ in found]
+
+
+def test_spans_in_characters() -> None:
+    text = "Isn’t the Ｃａｆｅ\u0301 “정수의” ½?"
+    assert [text[start:end] for _, start, end in spans(text)] == ["Isn’t", "the", "Ｃａｆｅ\u0301", "정수의", "½", "½"]
+
+
+@given(st.text(alphabet="a'\\1é정 ", max_size=8))
+def test_a_text_has_a_word_where_it_has_words(text: str) -> None:
+    assert has_word(text) == bool(words(text))
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x7E)), st.sampled_from(["\n", "  ", "\t", " \r\n ", " ... ", " ; "]))

@@ -44,7 +44,7 @@ def index(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def compare(index: EvalIndex, path: Path) -> tuple[int, list[list[Finding]]]:
     """(rows, findings of each row) of a file's prompts."""
     rows = [TrainingRow(str(n), path.name, user_turns(value)) for n, value in read_raw_file(path)]
-    return len(rows), find_contamination(rows, embedded(index), Decontaminate())
+    return len(rows), find_contamination(rows, embedded(index), Decontaminate(preset="tulu3"))
 
 
 def hits(found: list[list[Finding]], name: str) -> tuple[int, int]:
@@ -60,11 +60,14 @@ def test_gsm8k_train_holds_2_test_items_in_3_rows(index: EvalIndex, test_data: P
 
 
 def test_math_rows_stand_in_agieval(index: EvalIndex, test_data: Path) -> None:
-    """Another tokenisation counts 516 items in 651 rows by coverage alone; items shorter than 8 words add 5 items, 5 rows."""
+    """Another tokenisation counts 516 items in 651 rows by coverage alone; items shorter than 8 words add 5 items, 5 rows.
+
+    Two items more are formulas of the same fractions, which agree once \\left, \\right and \\text are left out.
+    """
     _, found = compare(index, test_data / "train/GAIR-NLP__LIMR/math.8k.4of5.json.gz")
-    assert hits(found, "agieval/math") == (521, 657)
+    assert hits(found, "agieval/math") == (523, 659)
     by_coverage = [[f for f in row if not f.is_short] for row in found]
-    assert hits(by_coverage, "agieval/math") == (516, 652)
+    assert hits(by_coverage, "agieval/math") == (518, 654)
 
 
 @pytest.mark.parametrize(("name", "items"), [("gsm8k", 1319), ("ifeval", 325), ("alpaca_eval", 805), ("agieval/math", 1000),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.decontaminate.texts import eval_texts, user_turns
+from posttrain.decontaminate.texts import eval_texts, turns_of_row, user_turns
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,32 @@ def test_named_fields_without_text_leave_the_item_not_drop_it(item: Any, expecte
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "part"}]}]}, [(0, "part")]),
         ({"text": "plain"}, [(0, "plain")]),
         ("plain", [(0, "plain")]),
-        ({"messages": [{"role": "assistant", "content": "only an answer"}]}, []),
+        ({"input persona": "a nurse", "tags": ["x", None]}, [(0, "a nurse\nx")]),  # no known form: all that it holds
+        ({"messages": [{"role": "assistant", "content": "only an answer"}]}, [(0, "assistant\nonly an answer")]),
+        ({"message_tree_id": "t", "prompt": {"text": "p", "role": "prompter", "replies": [
+            {"text": "a", "role": "assistant", "replies": [{"text": "more", "role": "prompter", "replies": []}]},
+            {"text": "b", "role": "assistant"}]}}, [(0, "p"), (2, "more")]),
         ({"label": 1}, []),
         (None, []),
     ],
 )
 def test_the_user_turns_of_a_training_row(row: Any, expected: list[tuple[int, str]]) -> None:
     assert user_turns(row) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"},
+                       {"role": "assistant", "content": "b"}]},
+         [(0, "s"), (1, "a"), (2, "b")]),
+        ({"prompt": "p", "completion": "c"}, [(0, "p"), (1, "c")]),
+        ({"question": "q", "answer": "a", "id": 7}, [(0, "q"), (1, "a")]),
+        ({"chosen": "\n\nHuman: hello\n\nAssistant: hi", "rejected": "…"}, [(0, "hello"), (1, "hi")]),
+        ({"instruction": "last", "input": "", "output": "o", "history": [["first", "answer"]]},
+         [(0, "first"), (1, "answer"), (2, "last"), (3, "o")]),
+        ({"text": "plain"}, [(0, "plain")]),
+    ],
+)
+def test_every_turn_of_a_training_row(row: Any, expected: list[tuple[int, str]]) -> None:
+    assert turns_of_row(row, None) == expected

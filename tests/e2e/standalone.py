@@ -65,12 +65,15 @@ class Standalone:
             stderr=subprocess.STDOUT, start_new_session=True,
         )
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
+        return dict(json.loads(self.read(method, path, body, **headers)))
+
+    def read(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> str:
+        headers |= {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
         request = Request(f"http://127.0.0.1:{self.port}{path}", method=method, headers=headers,
                           data=json.dumps(body).encode() if body is not None else None)
         with build_opener(ProxyHandler({})).open(request, timeout=30) as response:
-            return dict(json.load(response))
+            return str(response.read().decode())
 
     def log_in(self) -> None:
         passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,8 +18,10 @@ from urllib.error import HTTPError
 
 import psutil
 import pytest
+import yaml
 from tests.e2e.standalone import Standalone, with_recipe
 
+from posttrain.recipe import RECIPE_FOLDER
 from posttrain.run import Run, load_run
 from posttrain.storage import read_json
 
@@ -109,16 +112,35 @@ def test_a_person_is_asked_before_the_release(standalone: Standalone) -> None:
         if task == "release.approve":
             assert "| addition |" in asked["body"] and not load_run("asked").has("release")
         time.sleep(3)  # an answer within a second of the question can cross with the task's own end
-        answer = {"chosen_options": ["Approve" if task == "release.approve" else "delete"], "params_input": {}}
-        standalone.call("PATCH", f"{path}/taskInstances/{task}/-1/hitlDetails", answer)
         answered.append(task)
+        if task == "review.decide_band":
+            assert "/dags/tulu3/runs/asked/plugin/posttrain-review-run" in asked["body"]
+            decide_the_band(standalone)
+        else:
+            answer = {"chosen_options": ["Approve"], "params_input": {}}
+            standalone.call("PATCH", f"{path}/taskInstances/{task}/-1/hitlDetails", answer)
     standalone.wait("the run ends", LOOP_SECONDS, lambda: standalone.call("GET", path)["state"] in ("success", "failed"))
     assert standalone.call("GET", path)["state"] == "success"
     run = load_run("asked")
     assert run.manifest("gate").facts["passed"] is True
     assert Path(run.manifest("release").path).is_dir()
-    if "review.decide_band" in answered:
-        assert run.manifest("review").settings["unattended"] == "delete"
+    assert answered[0] == "review.decide_band", "recipe smoke has a review band"
+    facts = run.manifest("review").facts
+    assert facts["decided_by"] == {"person": facts["band"]["rows"]} and facts["band"]["deleted"] == facts["band"]["rows"] - 1
+
+
+def decide_the_band(standalone: Standalone) -> None:
+    """By the review page: one row is kept, then the rest is deleted, and with the last row the run goes on by itself."""
+    page = standalone.read("GET", "/posttrain-review/queue?run=asked")
+    token = page.split('data-token="')[1].split('"')[0]
+    item, counts = page.split('data-item="')[1].split('"')[0], re.search(r"0 of (\d+) decided", page)
+    assert counts and "The run waits for this review." in page
+
+    def post(path: str, **body: Any) -> dict[str, Any]:
+        return standalone.call("POST", f"/posttrain-review/{path}", {"run": "asked"} | body, **{"X-Review-Token": token})
+
+    assert post("decide", item=item, action="keep")["went_on"] is False
+    assert post("decide-all", action="delete", expected=int(counts[1]) - 1)["went_on"] is True
 
 
 def trainers(standalone: Standalone, module: str) -> list[psutil.Process]:
@@ -148,6 +170,33 @@ def test_a_task_that_is_failed_by_hand_takes_its_trainer_along_and_can_be_cleare
     standalone.wait("SFT is done", LOOP_SECONDS, lambda: load_run("killed").has("sft"))
     standalone.wait("the run ends", LOOP_SECONDS, lambda: standalone.call("GET", path)["state"] in ("success", "failed"))
     assert standalone.call("GET", f"{path}/taskInstances/sft.sft")["state"] == "success"
+
+
+def test_a_new_eval_set_leads_to_a_training_by_two_asset_events(standalone: Standalone, tmp_path: Path) -> None:
+    """The newest mixture of recipe smoke was never compared with its eval `addition`: an event, and its rows are out of it."""
+    value = yaml.safe_load((RECIPE_FOLDER / "smoke.yaml").read_text(encoding="utf-8"))
+    value["evals"] = [spec for spec in value["evals"] if spec["name"] != "addition"]
+    value["gate"]["thresholds"].pop("addition")
+    (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(value, allow_unicode=True), encoding="utf-8")
+    arguments = [sys.executable, "-m", "posttrain", "run", str(tmp_path / "smoke.yaml"), "--until", "mix", "--run-id", "before"]
+    subprocess.run(arguments, check=True, capture_output=True)
+    for name in ("refresh_eval_index", "train_on_new_mixture"):
+        standalone.call("PATCH", f"/api/v2/dags/{name}", {"is_paused": False})
+    assets = {asset["name"]: asset["id"] for asset in standalone.call("GET", "/api/v2/assets")["assets"]}
+    standalone.call("POST", "/api/v2/assets/events", {"asset_id": assets["eval_sets"], "extra": {"recipe": "smoke"}})
+
+    def training() -> list[dict[str, Any]]:
+        return list(standalone.call("GET", "/api/v2/dags/train_on_new_mixture/dagRuns")["dag_runs"])
+
+    run = standalone.wait("a training", LOOP_SECONDS, training)[0]
+    standalone.call("PATCH", f"/api/v2/dags/train_on_new_mixture/dagRuns/{run['dag_run_id']}", {"state": "failed"})
+    assert run["run_type"] == "asset_triggered"
+    events = standalone.call("GET", "/api/v2/assets/events?order_by=id")["asset_events"]
+    assert [(event["name"], event["source_dag_id"]) for event in events] == [
+        ("eval_sets", None), ("training_mixture", "refresh_eval_index")]
+    before, after = load_run("before").manifest("mix"), load_run(events[1]["extra"]["run_id"]).manifest("mix")
+    assert after.facts["refreshed"]["from"] == before.path and after.facts["refreshed"]["evals"] == ["addition"]
+    assert sum(after.written.values()) < sum(before.written.values())
 
 
 def test_ctrl_c_ends_everything(standalone: Standalone) -> None:

@@ -15,16 +15,31 @@ from typing import Annotated
 
 import typer
 
-from posttrain.cli import books, compare, data, doctor, model, options, prepare, runs, sources, tokenize, verify
+from posttrain.cli import (
+    books,
+    compare,
+    data,
+    decontaminate,
+    doctor,
+    model,
+    options,
+    prepare,
+    refresh,
+    runs,
+    sources,
+    tokenize,
+    verify,
+)
 from posttrain.storage import workspace_url
 
 CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 STAGE_COMMANDS = {
     "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
-    "synthesize": data.synthesize, "index_evals": data.index_evals, "decontaminate": data.decontaminate, "review": data.review,
-    "mix": data.mix, "sft": model.sft, "preferences": model.preferences, "dpo": model.dpo, "rlvr": model.rlvr,
-    "evaluate": model.evaluate, "gate": model.gate, "release": model.release, "verify": verify.verify,
+    "synthesize": data.synthesize, "index_evals": data.index_evals, "decontaminate": decontaminate.decontaminate,
+    "review": data.review, "mix": data.mix,
+    "sft": model.sft, "preferences": model.preferences, "dpo": model.dpo, "rlvr": model.rlvr, "evaluate": model.evaluate,
+    "gate": model.gate, "release": model.release, "verify": verify.verify,
 }
 RUN_COMMANDS = {"run": runs.run, "runs": runs.runs, "show": runs.show, "report": runs.report, "lineage": runs.lineage}
 DATA_COMMANDS = {
@@ -32,9 +47,9 @@ DATA_COMMANDS = {
     "sources": sources.sources,
     "compare": compare.compare, "doctor": doctor.doctor, "prepare": prepare.prepare,
     "sample": prepare.sample,
-    "books": books.books, "diff": books.diff,
+    "books": books.books, "diff": books.diff, "refresh-evals": refresh.refresh_evals,
 }
-MANY = ("--in", "--train", "--focus", "--where", "--option")
+MANY = ("--in", "--train", "--focus", "--where", "--option", "--set")
 """Options that take several values: `--train A B` is `--train A --train B`. In `synthesize`, `--rows` is one of them."""
 
 app = typer.Typer(
@@ -83,9 +98,11 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = spread_values(sys.argv[1:] if arguments is None else arguments)
     try:
         app(args=arguments, prog_name="python -m posttrain")
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from what is finished", err=True)
-        raise SystemExit(130) from None
+    except SystemExit as ended:
+        exit_ = ended.__context__  # typer turns Ctrl-C into the exit status 130, without a word
+        if exit_ is not None and isinstance(exit_.__cause__, KeyboardInterrupt):
+            typer.echo("interrupted; the same command goes on from what is finished", err=True)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None

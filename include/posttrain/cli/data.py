@@ -14,10 +14,10 @@ from posttrain import recipe as settings_of
 from posttrain.cli import options
 from posttrain.cli.artifact import show_counts, unfinished, write_stage
 from posttrain.cli.convert_filters import filtered_conversion
-from posttrain.cli.evals import check_evals, eval_index, eval_parents
+from posttrain.cli.evals import Evals, check_evals, eval_index, with_index
 from posttrain.cli.mixture import default_mix
 from posttrain.cli.raw import chosen, collect_all, raw_sources
-from posttrain.cli.rows import UNSTATED, Inputs, given_parents, is_artifact, read_inputs
+from posttrain.cli.rows import UNSTATED, Inputs, read_inputs
 from posttrain.cli.run_stage import do_in_run
 from posttrain.convert import FAMILIES, convert_source, converter_module
 from posttrain.recipe import Recipe, data_root
@@ -35,10 +35,6 @@ RawIn = Annotated[
                  help="Raw file (json, jsonl, csv, tsv, txt, parquet; .gz, .zst) or collect artifact; several may follow."),
 ]
 OptionalOut = Annotated[Path | None, typer.Option("--out", show_default=False, help="Folder for the artifact; new or empty.")]
-Evals = Annotated[
-    str | None,
-    typer.Option("--evals", show_default=False, help="Folder with one file per eval set, an index artifact, or a recipe."),
-]
 SourceName = Annotated[str | None, typer.Option("--source", help="Name of the source.", show_default="the file's name")]
 License = Annotated[str, typer.Option("--license", help="Licence of the source.")]
 FamilyLicense = Annotated[
@@ -54,13 +50,6 @@ FamilyOption = Annotated[
 ]
 Origin = Annotated[str | None, typer.Option("--origin", help="Where the source comes from.", show_default="the file's path")]
 Category = Annotated[str, typer.Option("--category", help=f"One of {', '.join(settings_of.CATEGORIES)}.")]
-
-
-def needed(**options_given: Any) -> None:
-    """Without --run, a stage needs these options."""
-    missing = [name for name, value in options_given.items() if not value]
-    if missing:
-        raise typer.BadParameter(f"missing: {', '.join('--' + name for name in missing)} (or --run RUN_ID)")
 
 
 def rows_stage(
@@ -85,7 +74,7 @@ def collect(
 
     if run:
         return do_in_run("collect", run, source, as_json)
-    needed(out=out)
+    options.needed(out=out)
     found = options.recipe_of(recipe)
     if found and source and not paths:
         names = [s.name for s in found.sources]
@@ -93,7 +82,7 @@ def collect(
             raise typer.BadParameter(f"recipe {found.name} has no source {source!r}; it has {', '.join(names)}")
         specs = [found.source(source)]
     else:
-        needed(**{"in": paths})
+        options.needed(**{"in": paths})
         sources = raw_sources(paths or [], source)
         if len(sources) > 1 or sources[0].collected:
             raise typer.BadParameter("raw files of one source are wanted: give one file, or the --source that several make up")
@@ -136,7 +125,7 @@ def convert(
         raise typer.BadParameter("within a run, the recipe's `filter` and `release` do what the filters and the push would do")
     if run:
         return do_in_run("convert", run, source, as_json)
-    needed(family=family, out=out, **{"in": paths})
+    options.needed(family=family, out=out, **{"in": paths})
     if family not in FAMILIES:
         raise typer.BadParameter(f"no source family {family!r}; there are {', '.join(sorted(FAMILIES))}")
     if category not in settings_of.CATEGORIES:
@@ -181,7 +170,7 @@ def filter_rows(
 
     if run:
         return do_in_run("filter", run, None, as_json)
-    needed(out=out, **{"in": paths})
+    options.needed(out=out, **{"in": paths})
     found = options.recipe_of(recipe)
     settings = found.filter if found else settings_of.Filter()
     rows_stage("filter", "posttrain.filters", paths, out, stage_settings(settings),
@@ -199,7 +188,7 @@ def improve(
 
     if run:
         return do_in_run("improve", run, None, as_json)
-    needed(out=out, **{"in": paths})
+    options.needed(out=out, **{"in": paths})
     found = options.recipe_of(recipe)
     settings, teacher_settings, seed = _teacher(found, seed)
     improving = found.improve if found else settings_of.Improve()
@@ -228,7 +217,7 @@ def synthesize(
 
     if run:
         return do_in_run("synthesize", run, None, as_json)
-    needed(out=out, **{"in": paths})
+    options.needed(out=out, **{"in": paths})
     found = options.recipe_of(recipe)
     settings, teacher_settings, seed = _teacher(found, seed)
     making = found.synthesize if found else settings_of.Synthesize(rows={"persona": 20, "self_play": 20, "variation": 20})
@@ -255,49 +244,11 @@ def index_evals(
     if run:
         return do_in_run("index_evals", run, None, as_json)
     evals = evals or recipe
-    needed(out=out, **{"in": evals})
+    options.needed(out=out, **{"in": evals})
     check_evals(evals)
     found = options.recipe_of(recipe)
     with unfinished(out) as folder:
         manifest = eval_index(evals, found.decontaminate if found else settings_of.Decontaminate(), folder, out)
-    show_counts(manifest, as_json)
-
-
-def decontaminate(
-    train: Annotated[
-        list[Path] | None,
-        typer.Option("--train", "--in", exists=True, show_default=False, help="Rows to clean; several may follow one --train."),
-    ] = None,
-    evals: Evals = None, out: OptionalOut = None, recipe: options.RecipeName = None, run: options.RunId = None,
-    as_json: options.AsJson = False,
-) -> None:
-    """Remove rows that overlap eval items; every removal names row, eval, item, score and the matched text."""
-    from posttrain.decontaminate import decontaminate_examples
-    from posttrain.decontaminate.files import decontaminate_files
-
-    if run:
-        return do_in_run("decontaminate", run, None, as_json)
-    evals = evals or recipe
-    needed(train=train, evals=evals, out=out)
-    check_evals(evals)
-    found = options.recipe_of(recipe)
-    settings = found.decontaminate if found else settings_of.Decontaminate()
-    with unfinished(out) as folder:
-        # Rows of files stay as they were published, unless artifacts or an index of this pipeline come with them.
-        if is_artifact(Path(evals)) or len({is_artifact(path) for path in train}) > 1:
-            index, inputs = eval_index(evals, settings, folder, None), read_inputs(train, folder)
-            keyed = with_index(index, evals, inputs)
-
-            def work(writer: ArtifactWriter) -> None:
-                decontaminate_examples(inputs.manifests, index, settings, writer)
-        else:
-            keyed = Inputs(parents=[*eval_parents(evals), *given_parents(train)])
-
-            def work(writer: ArtifactWriter) -> None:
-                decontaminate_files([str(path) for path in train], evals, settings, writer)
-
-        manifest = write_stage("decontaminate", "posttrain.decontaminate.files", folder, out, keyed,
-                               settings.model_dump(mode="json"), work)
     show_counts(manifest, as_json)
 
 
@@ -312,7 +263,7 @@ def review(
     if run:
         return do_in_run("review", run, None, as_json)
     evals = evals or recipe
-    needed(out=out, evals=evals, **{"in": paths})
+    options.needed(out=out, evals=evals, **{"in": paths})
     check_evals(evals)
     found = options.recipe_of(recipe)
     settings, teacher_settings, seed = _teacher(found, seed)
@@ -349,7 +300,7 @@ def mix(
         return show_plan(plan, as_json)
     if run:
         return do_in_run("mix", run, None, as_json)
-    needed(out=out, **{"in": paths})
+    options.needed(out=out, **{"in": paths})
     found = options.recipe_of(recipe)
     with unfinished(out) as folder:
         inputs = read_inputs(paths or [], folder)
@@ -367,13 +318,6 @@ def mix(
 
 
 # ---------------------------------------------------------------- settings
-
-
-def with_index(index: Manifest, evals: str, inputs: Inputs) -> Inputs:
-    """The inputs of a stage that looks rows up in the eval index. An index made for this command alone is named by its evals."""
-    kept = is_artifact(Path(evals))
-    parent = {"stage": index.stage, "path": index.path if kept else evals, "content": index.content}
-    return Inputs([index, *inputs.manifests], [parent, *inputs.parents], inputs.unreadable)
 
 
 def _teacher(recipe: Recipe | None, seed: int | None) -> tuple[dict[str, Any], settings_of.Teacher, int]:

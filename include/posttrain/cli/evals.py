@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from posttrain.cli.artifact import write_stage
 from posttrain.cli.rows import Inputs, is_artifact
 from posttrain.recipe import Decontaminate, EvalSet, recipe_names
-from posttrain.storage import ArtifactWriter, Manifest, load_manifest, sha256_json
+from posttrain.storage import ArtifactWriter, Manifest, load_manifest
+
+Evals = Annotated[
+    str | None,
+    typer.Option("--evals", show_default=False, help="Folder with one file per eval set, an index artifact, or a recipe."),
+]
 
 
 def check_evals(given: str) -> None:
@@ -31,7 +37,8 @@ def eval_index(given: str, settings: Decontaminate, folder: Path, out: Path | No
     if is_artifact(Path(given)):
         return load_manifest(str(Path(given).resolve()))
     evals, root, seed = resolve_evals(given)
-    indexed = {"evals": pinned_evals(evals, root, seed), "ngram_size": settings.ngram_size, "index": settings.index}
+    indexed = {"evals": pinned_evals(evals, root, seed), "ngram_size": settings.ngram_size, "index": settings.index,
+               "dense_model": settings.dense_model}
 
     def work(writer: ArtifactWriter) -> None:
         index_eval_sets(evals, root, seed, settings, writer)
@@ -40,12 +47,11 @@ def eval_index(given: str, settings: Decontaminate, folder: Path, out: Path | No
     return write_stage("index_evals", "posttrain.decontaminate.index", folder, place, Inputs(), indexed, work)
 
 
-def eval_parents(given: str) -> list[dict[str, str]]:
-    """The evals of a folder or recipe as a manifest names what an artifact was made from: by the hash of all of them."""
-    from posttrain.decontaminate.files import resolve_evals
-    from posttrain.decontaminate.index import pinned_evals
-
-    return [{"stage": "evals", "path": given, "content": sha256_json(pinned_evals(*resolve_evals(given)))}]
+def with_index(index: Manifest, evals: str, inputs: Inputs) -> Inputs:
+    """The inputs of a stage that looks rows up in the eval index. An index made for this command alone is named by its evals."""
+    kept = is_artifact(Path(evals))
+    parent = {"stage": index.stage, "path": index.path if kept else evals, "content": index.content}
+    return Inputs([index, *inputs.manifests], [parent, *inputs.parents], inputs.unreadable)
 
 
 def evals_with_task(given: str, task: str | None) -> tuple[EvalSet, ...]:

@@ -9,7 +9,7 @@ import typer
 
 from posttrain.cli import options
 from posttrain.cli.checkpoint import checkpoint_artifact, checkpoint_name
-from posttrain.cli.data import OptionalIn, OptionalOut, needed
+from posttrain.cli.data import OptionalIn, OptionalOut
 from posttrain.cli.evals import check_evals, evals_with_task, is_recipe
 from posttrain.cli.rows import is_artifact
 from posttrain.cli.run_stage import artifacts_of, do_in_run, do_on_loan, with_ancestors
@@ -90,7 +90,7 @@ def evaluate(
     """Run checkpoints (--in: checkpoint artifacts, or folders that transformers can load) on evals; keep every generation."""
     if run:
         return do_in_run("evaluate", run, None, as_json)
-    needed(evals=evals, out=out, **{"in": paths})
+    options.needed(evals=evals, out=out, **{"in": paths})
     check_evals(evals)
     given: dict[str, Manifest] = {}
     for path in paths or []:
@@ -118,7 +118,7 @@ def _stage(
 ) -> None:
     if run:
         return do_in_run(stage, run, None, as_json)
-    needed(out=out, **{"in": paths})
+    options.needed(out=out, **{"in": paths})
     found = {m.stage for m in with_ancestors(artifacts_of(paths or []))}
     missing = [name for name in wanted if name not in found]
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the counts as one JS
 RunId = Annotated[str | None, typer.Option("--run", help="Do the stage within this run instead, without --in and --out.")]
 
 
-def recipe_of(name: str | None) -> Recipe | None:
+def recipe_of(name: str | None, overrides: dict[str, Any] | None = None) -> Recipe | None:
     """The named recipe. A name that no recipe has is wrong use; a recipe with wrong keys is a failure."""
     if name is None:
         return None
@@ -35,7 +35,14 @@ def recipe_of(name: str | None) -> Recipe | None:
         raise typer.BadParameter(f"no recipe {name!r}; there are {', '.join(recipe_names()) or 'none'}; or give a .yaml file")
     if name.endswith((".yaml", ".yml")) and not Path(name).is_file():
         raise typer.BadParameter(f"no file {name!r}")
-    return load_recipe(name)
+    return load_recipe(name, overrides)
+
+
+def needed(**options_given: Any) -> None:
+    """Without --run, a stage needs these options."""
+    missing = [name for name, value in options_given.items() if not value]
+    if missing:
+        raise typer.BadParameter(f"missing: {', '.join('--' + name for name in missing)} (or --run RUN_ID)")
 
 
 def needed_recipe(name: str) -> Recipe:

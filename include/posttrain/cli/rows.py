@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,8 +26,8 @@ from posttrain.schema import (
 from posttrain.storage import ArtifactWriter, Manifest, load_manifest, read_rows, sha256_file
 
 UNSTATED = "not stated"
-RAW = "raw"
-"""The split of rows that `convert` has not read yet."""
+RAW, CLEAN = "raw", "clean"
+"""The splits of rows that `convert` has not read yet: as `collect` and as `decontaminate` keep them."""
 
 
 @dataclass
@@ -44,9 +46,11 @@ def read_inputs(paths: list[Path], folder: Path) -> Inputs:
         if is_artifact(path):
             manifest = load_manifest(str(path.resolve()))
             inputs.parents.append(artifact_parent(manifest))
-            # Raw rows, as decontaminate keeps those of published files, are read like the rows of a file.
-            raw = RAW in manifest.written
-            inputs.manifests.append(_import(read_raw_artifact(manifest), inputs, folder) if raw else manifest)
+            # Rows of published files, as decontaminate keeps them, and raw rows are read like the rows of a file.
+            if CLEAN in manifest.written or RAW in manifest.written:
+                read = read_clean_files if CLEAN in manifest.written else read_raw_artifact
+                manifest = _import(read(manifest), inputs, folder)
+            inputs.manifests.append(manifest)
             continue
         for file in row_files(path):
             inputs.parents.append(file_parent(file))
@@ -111,6 +115,17 @@ def read_raw_artifact(manifest: Manifest) -> Iterator[Example | Rejected]:
     for row in read_rows(manifest, RAW):
         file = row["raw_file"]
         yield _example_or_rejected(json.loads(row["raw"]), stem_of(Path(file)), file, row["raw_row"])
+
+
+def read_clean_files(manifest: Manifest) -> Iterator[Example | Rejected]:
+    """Every row of the files that `decontaminate` found clean; a file's source is that of the file it was made from."""
+    rows: Counter[str] = Counter()
+    for entry in manifest.files:
+        if entry.split == CLEAN:
+            source = re.sub(r"^clean-|-\d+\.parquet$", "", entry.name)
+            for _, raw in read_raw_file(manifest.file(entry.name)):
+                yield _example_or_rejected(raw, source, entry.name, rows[source])
+                rows[source] += 1
 
 
 def _example_or_rejected(raw: Any, source: str, file: str, number: int) -> Example | Rejected:

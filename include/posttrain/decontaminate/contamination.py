@@ -8,6 +8,7 @@ from typing import Any
 
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.matches import Finding
+from posttrain.decontaminate.presets import Preset
 from posttrain.storage import ArtifactWriter
 
 
@@ -15,11 +16,12 @@ from posttrain.storage import ArtifactWriter
 class ContaminationTable:
     """eval × source: the eval items whose best score over the source's turns is above the rule (never a union of turns).
 
-    The data-set rule of the Tülu 3 paper (section 3.2): more than 2 % of an eval's instances, strictly.
+    The data-set rule: more than 2 % of an eval's instances, strictly (Tülu 3 paper, section 3.2), or at least 2 % (`seed`).
     """
 
     index: EvalIndex
     dataset_threshold: float
+    preset: Preset
     items: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     removed_rows: dict[tuple[str, str], set[Hashable]] = field(default_factory=dict)
     sources: set[str] = field(default_factory=set)
@@ -59,7 +61,8 @@ class ContaminationTable:
         hit = len(self.items.get((name, source), ()))
         share = hit / items if items else 0.0
         return {"eval": name, "source": source, "items": items, "contaminated": hit, "share": round(share, 6),
-                "removed_rows": len(self.removed_rows.get((name, source), ())), "over_limit": share > self.dataset_threshold}
+                "removed_rows": len(self.removed_rows.get((name, source), ())),
+                "over_limit": self.preset.reaches(share, self.dataset_threshold)}
 
     def overlapping_sources(self) -> dict[str, list[str]]:
         """Source → the evals that it overlaps by more than the data-set rule allows."""

@@ -18,16 +18,15 @@ Source: Tülu 3 paper, section 3.2 (n = 8, contaminated where the score is > 0.5
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from posttrain.decontaminate.index import EvalIndex
-from posttrain.decontaminate.ngrams import UNKNOWN, Ints, Words, known_run, window_hashes
-
-RUN_WORDS = 5
-"""A shorter eval text inside a longer turn is chance: "what is it", "yes or no"."""
+from posttrain.decontaminate.index import RUN_WORDS, EvalIndex
+from posttrain.decontaminate.presets import Measure
+from posttrain.decontaminate.tokens import Ints, Tokens, parts
 
 SUPPORT = 0.5
 """The mean that an item's other texts must exceed before a text of less than RUN_WORDS words may stand anywhere."""
@@ -38,13 +37,14 @@ POSTINGS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One training turn against one eval item. `covered[k]`: the covered places of the item's k-th text."""
+    """One training turn against one eval item, by one measure. `covered[k]`: the covered places of the item's k-th text."""
 
     turn: int
     item: int
     score: float
     scores: tuple[float, ...]
     covered: tuple[tuple[int, ...], ...]
+    measure: Measure
 
     @property
     def best(self) -> float:
@@ -55,7 +55,7 @@ class Match:
 # ---------------------------------------------------------------- by the definition
 
 
-def covered_places(text: Sequence[int], turn: Sequence[int], ngram_size: int) -> tuple[int, ...]:
+def covered_places(text: Sequence[Hashable], turn: Sequence[Hashable], ngram_size: int) -> tuple[int, ...]:
     """The places of `text` that are covered by n-grams of `turn`; for a text shorter than n, all or none."""
     size = min(ngram_size, len(text))
     if not size or (len(text) < ngram_size and len(text) < RUN_WORDS and len(turn) != len(text)):
@@ -63,78 +63,90 @@ def covered_places(text: Sequence[int], turn: Sequence[int], ngram_size: int) ->
     return _run_places(text, turn, size)
 
 
-def _run_places(text: Sequence[int], turn: Sequence[int], size: int) -> tuple[int, ...]:
+def _run_places(text: Sequence[Hashable], turn: Sequence[Hashable], size: int) -> tuple[int, ...]:
     known = _windows(tuple(turn), size)
     starts = [k for k in range(len(text) - size + 1) if tuple(text[k : k + size]) in known]
     return tuple(sorted({k + step for k in starts for step in range(size)}))
 
 
 @functools.lru_cache(maxsize=16)
-def _windows(turn: tuple[int, ...], size: int) -> frozenset[tuple[int, ...]]:
+def _windows(turn: tuple[Hashable, ...], size: int) -> frozenset[tuple[Hashable, ...]]:
     return frozenset(turn[k : k + size] for k in range(len(turn) - size + 1))
 
 
-def item_score(texts: Sequence[Sequence[int]], turn: Sequence[int], ngram_size: int) -> tuple[float, tuple[tuple[int, ...], ...]]:
+def item_score(
+    texts: Sequence[Sequence[Hashable]], turn: Sequence[Hashable], ngram_size: int,
+) -> tuple[float, tuple[tuple[int, ...], ...]]:
     """The score of an item and, per text, its covered places. The mean is over all `texts`."""
     covered = [covered_places(text, turn, ngram_size) for text in texts]
     return with_short_texts(texts, turn, ngram_size, covered)
 
 
 def with_short_texts(
-    texts: Sequence[Sequence[int]], turn: Sequence[int], ngram_size: int, covered: Sequence[tuple[int, ...]],
+    texts: Sequence[Sequence[Hashable]], turn: Sequence[Hashable], ngram_size: int, covered: Sequence[tuple[int, ...]],
 ) -> tuple[float, tuple[tuple[int, ...], ...]]:
     """Add the texts of less than RUN_WORDS words that stand in the turn, where the item's other texts are found."""
     result = list(covered)
     for k, text in enumerate(texts):
         others = [len(c) / len(t) for n, (c, t) in enumerate(zip(covered, texts, strict=True)) if n != k]
-        if len(text) < min(RUN_WORDS, ngram_size) and not covered[k] and others and sum(others) / len(others) > SUPPORT:
+        if _is_few(text) and len(text) < ngram_size and not covered[k] and others and sum(others) / len(others) > SUPPORT:
             result[k] = _run_places(text, turn, len(text))
     score = sum(len(c) / len(t) for c, t in zip(result, texts, strict=True)) / len(texts)
     return round(score, 9), tuple(result)
 
 
+def _is_few(text: Sequence[Hashable]) -> bool:
+    return len(text) < RUN_WORDS
+
+
 # ---------------------------------------------------------------- a batch against the index
 
 
-def score_turns(index: EvalIndex, turns: list[list[str]], above: float) -> list[Match]:
-    """All (turn, item) pairs of a batch whose score, or whose best text's score, is > `above`.
+def score_turns(index: EvalIndex, turns: Sequence[str], floor: float) -> list[Match]:
+    """All (turn, item) pairs of a batch that share an n-gram and whose score, or whose best text's score, is ≥ `floor`.
 
-    `turns` are tokenised. The matches are complete and in the order of turn, then item.
+    `turns` are texts as they came. The matches are complete and in the order of turn, then item.
     """
-    numbers: list[int] = []
-    ends = []
-    for turn in turns:
-        numbers += index.numbers(turn)
-        numbers.append(UNKNOWN)
-        ends.append(len(numbers))
-    if not index.tables or not turns:
-        return []
-    flat = np.array(numbers, np.int32)
-    bounds = np.array([0, *ends], np.int64)
-    turn, place, size = _shared_windows(index, flat, bounds)
     matches = []
-    for part in _bounded(index, turn, place, size):
-        matches += _matches(index, flat, bounds, *part, above)
+    for part in parts(turns):
+        tokens = index.tokens(turns[part])
+        for windows in _bounded(index, *_shared_windows(index, tokens)):
+            matches += _matches(index, turns, tokens, part.start, *windows, floor)
     return matches
 
 
-def _shared_windows(index: EvalIndex, flat: Words, bounds: Ints) -> tuple[Ints, Ints, Ints]:
+def score_pairs(index: EvalIndex, turns: Sequence[str], pairs: Iterable[tuple[int, int]], floor: float) -> list[Match]:
+    """The matches among these (turn, item) pairs, each compared by the definition; in the order of turn, then item."""
+    by_turn: dict[int, set[int]] = {}
+    for turn, item in pairs:
+        by_turn.setdefault(turn, set()).add(item)
+    matches = []
+    for turn in sorted(by_turn):
+        own = index.all_words(turns[turn]).tolist()
+        for item in sorted(by_turn[turn]):
+            texts = [index.codes[index.words(text)].tolist() for text in index.texts(item)]
+            match = _judged(turn, item, texts, *item_score(texts, own, index.ngram_size))
+            if match.best > 0 and match.best >= floor:
+                matches.append(match)
+    return matches
+
+
+def _shared_windows(index: EvalIndex, tokens: Tokens) -> tuple[Ints, Ints, Ints]:
     """(turn, n-gram number, n-gram size) of everything that a turn shares with the index, each once, in turn order."""
-    lengths = np.diff(bounds) - 1
-    run = known_run(flat)
-    found: list[tuple[Ints, Ints, Ints]] = []
-    for size, hashes in window_hashes(flat, index.codes, max(index.tables)):
-        if size not in index.tables:
-            continue
-        if size < min(RUN_WORDS, index.ngram_size):
-            starts = bounds[:-1][lengths == size]
-            starts = starts[run[starts] >= size]
+    found: list[tuple[Ints, Ints, Ints]] = [(np.zeros(0, np.int64),) * 3]
+    lengths = np.diff(tokens.bounds)
+    for size, table in index.tables.items():
+        if size < min(RUN_WORDS, index.ngram_size):  # only as the whole turn
+            turns = np.flatnonzero(lengths == size)
+            own = tokens.codes[tokens.bounds[turns][:, None] + np.arange(size)].ravel()
+            starts, number = table.find(own, index.codes, index.flat)
+            turn, inside = turns[starts // size], starts % size == 0
         else:
-            starts = np.flatnonzero(run >= size)
-        starts, number = index.tables[size].find(flat, starts, hashes, index.flat)
-        turn = np.searchsorted(bounds, starts, side="right") - 1
-        pairs = np.unique(turn * len(index.tables[size].hashes) + number)
-        turn, number = np.divmod(pairs, len(index.tables[size].hashes))
+            starts, number = table.find(tokens.codes, index.codes, index.flat)
+            turn = np.searchsorted(tokens.bounds, starts, side="right") - 1
+            inside = starts + size <= tokens.bounds[turn + 1]
+        pairs = np.unique(turn[inside] * len(table.hashes) + number[inside])
+        turn, number = np.divmod(pairs, len(table.hashes))
         found.append((turn, number, np.full(len(turn), size)))
     turn, number, size = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(turn, kind="stable")
@@ -160,7 +172,9 @@ def _bounded(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> Iterator
         begin = end
 
 
-def _matches(index: EvalIndex, flat: Words, bounds: Ints, turn: Ints, number: Ints, size: Ints, above: float) -> list[Match]:
+def _matches(
+    index: EvalIndex, turns: Sequence[str], tokens: Tokens, first_turn: int, turn: Ints, number: Ints, size: Ints, floor: float,
+) -> list[Match]:
     owner, place, reach = _places(index, turn, number, size)
     # One key a (turn, place): sorted, its neighbours are the window before and after in the same text.
     key = owner * len(index.flat) + place
@@ -178,14 +192,15 @@ def _matches(index: EvalIndex, flat: Words, bounds: Ints, turn: Ints, number: In
     item, group_turn = index.item_of_text[text[first]], owner[first]
     edge = np.flatnonzero(np.concatenate([[True], (item[1:] != item[:-1]) | (group_turn[1:] != group_turn[:-1])]))
     best = np.maximum.reduceat(share, edge)
-    chosen = np.flatnonzero(np.round(best, 9) > above)
+    # A text of a few words may yet be found beside one that is covered well.
+    chosen = np.flatnonzero(np.round(best, 9) >= min(floor, SUPPORT))
     last = np.append(first[1:], len(text))
     matches = []
     for group in chosen.tolist():
         begin, end = int(edge[group]), int(edge[group + 1]) if group + 1 < len(edge) else len(first)
         windows = {int(text[first[k]]): (place[first[k] : last[k]], reach[first[k] : last[k]]) for k in range(begin, end)}
-        matches.append(_match(index, flat, bounds, int(group_turn[begin]), int(item[begin]), windows))
-    return [match for match in matches if match.best > above]
+        matches.append(_match(index, turns, tokens, first_turn, int(group_turn[begin]), int(item[begin]), windows))
+    return [match for match in matches if match.best >= floor]
 
 
 def _places(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> tuple[Ints, Ints, Ints]:
@@ -203,16 +218,34 @@ def _places(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> tuple[Int
 
 
 def _match(
-    index: EvalIndex, flat: Words, bounds: Ints, turn: int, item: int, windows: dict[int, tuple[Ints, Ints]],
+    index: EvalIndex, turns: Sequence[str], tokens: Tokens, first_turn: int, turn: int, item: int,
+    windows: dict[int, tuple[Ints, Ints]],
 ) -> Match:
-    numbers = index.texts(item)
-    covered = []
-    for text in numbers:
+    covered, texts = [], []
+    for text in index.texts(item):
+        begin, end = int(index.offsets[text]), int(index.offsets[text + 1])
         places, reaches = windows.get(text, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
-        own = {place + step for place, reach in zip(places.tolist(), reaches.tolist(), strict=True) for step in range(reach)}
-        covered.append(tuple(sorted(place - int(index.offsets[text]) for place in own)))
-    texts = [index.words(text).tolist() for text in numbers]
-    words = flat[bounds[turn] : bounds[turn + 1] - 1].tolist()
-    score, covered_all = with_short_texts(texts, words, index.ngram_size, covered)
-    scores = tuple(round(len(c) / len(t), 9) for c, t in zip(covered_all, texts, strict=True))
-    return Match(turn, item, score, scores, covered_all)
+        covered.append(_union((places - begin).tolist(), reaches.tolist()))
+        texts.append(index.codes[index.flat[begin:end]])
+    own: list[int] = []
+    if any(_is_few(text) for text in texts):
+        unread = tokens.unread[tokens.bounds[turn] : tokens.bounds[turn + 1]].any()
+        own = (index.all_words(turns[first_turn + turn]) if unread else tokens.of(turn)).tolist()
+    return _judged(first_turn + turn, item, texts, *with_short_texts(texts, own, index.ngram_size, covered))
+
+
+def _union(places: list[int], reaches: list[int]) -> tuple[int, ...]:
+    """The places that windows cover: window k begins at `places[k]`, sorted, and is `reaches[k]` long."""
+    covered: list[int] = []
+    end = 0
+    for place, reach in zip(places, reaches, strict=True):
+        covered += range(max(place, end), place + reach)
+        end = max(end, place + reach)
+    return tuple(covered)
+
+
+def _judged(
+    turn: int, item: int, texts: Sequence[Sequence[Any]], score: float, covered: tuple[tuple[int, ...], ...],
+) -> Match:
+    scores = tuple(round(len(places) / len(text), 9) for places, text in zip(covered, texts, strict=True))
+    return Match(turn, item, score, scores, covered, "ngram_coverage")

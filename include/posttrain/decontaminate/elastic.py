@@ -19,6 +19,7 @@ import numpy as np
 from posttrain.decontaminate.coverage import RUN_WORDS, Match, item_score
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.ngrams import UNKNOWN, known_run, window_hashes
+from posttrain.decontaminate.normalize import words
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -127,9 +128,9 @@ def _term(size: int, hash_: int) -> str:
 # ---------------------------------------------------------------- searching
 
 
-def score_turns_there(client: Elasticsearch, name: str, index: EvalIndex, turns: list[list[str]], above: float) -> list[Match]:
+def score_turns_there(client: Elasticsearch, name: str, index: EvalIndex, turns: list[str], floor: float) -> list[Match]:
     """What `coverage.score_turns` gives, with the candidates from the server."""
-    numbers = [index.numbers(turn) for turn in turns]
+    numbers = [index.numbers(words(turn)) for turn in turns]
     asked = []
     for turn, own in enumerate(numbers):
         terms = _terms(index, own)
@@ -140,8 +141,8 @@ def score_turns_there(client: Elasticsearch, name: str, index: EvalIndex, turns:
             texts = [index.words(text).tolist() for text in index.texts(item)]
             score, covered = item_score(texts, numbers[turn], index.ngram_size)
             scores = tuple(round(len(places) / len(text), 9) for places, text in zip(covered, texts, strict=True))
-            if max(scores) > above:
-                matches.append(Match(turn, item, score, scores, covered))
+            if max(scores) > 0 and max(scores) >= floor:
+                matches.append(Match(turn, item, score, scores, covered, "ngram_coverage"))
     return sorted(matches, key=lambda match: (match.turn, match.item))
 
 

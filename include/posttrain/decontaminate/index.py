@@ -2,43 +2,41 @@
 
     items.parquet     eval, item_id (`file:row`), file, row, and the item as it came, as JSON
     fields.parquet    item (row number of items.parquet), field, text: every text that counts
-    words.parquet     the distinct words of all texts, sorted; a word's number is its row
+    words.parquet, codes.npy               the distinct words of all texts, sorted by their codes; a word's number is its row
     texts.npy, text_offsets.npy            all texts as word numbers, end to end
     ngrams-<size>-{hashes,offsets,positions}.npy   see ngrams.py; sizes below n hold the texts shorter than n
+    korean.parquet, korean-<size>.npy      the stems of the Korean words of the texts; see korean_filter.py
     index.json        n-gram size, normaliser and hash salt: whoever queries reads them from here
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import json
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from posttrain.collect import SourceError, pinned, raw_name, source_files
-from posttrain.decontaminate.ngrams import (
-    UNKNOWN,
-    HashCollision,
-    Hashes,
-    Ints,
-    NgramTable,
-    Words,
-    build_table,
-    known_run,
-    window_hashes,
-    with_filter,
-    word_codes,
-)
-from posttrain.decontaminate.normalize import NORMALISER, words
+from posttrain.decontaminate import korean
+from posttrain.decontaminate.korean_filter import KoreanFilter
+from posttrain.decontaminate.ngrams import UNKNOWN, Filter, HashCollision, NgramTable, Words, build_table, hashes_of, salted
+from posttrain.decontaminate.normalize import NORMALISER, has_word, words
 from posttrain.decontaminate.texts import eval_texts
+from posttrain.decontaminate.tokens import Codes, Ints, Tokens, codes_of, unread, word_code
+from posttrain.decontaminate.vectors import DenseIndex, load_vectors, write_vectors
+from posttrain.decontaminate.vocabulary import EvalWords, read_words
 from posttrain.problems import eval_items
 from posttrain.raw_files import Broken, read_raw_file
 from posttrain.recipe import Decontaminate, EvalSet
@@ -48,6 +46,7 @@ from posttrain.storage import ArtifactWriter, Manifest, file_system, open_parque
 ITEMS_SCHEMA = pa.schema([
     ("eval", pa.string()), ("item_id", pa.string()), ("file", pa.string()), ("row", pa.int64()), ("item", pa.string()),
 ])
+STEMS_SCHEMA = pa.schema([("word", pa.string()), ("stem", pa.string())])
 FIELDS_SCHEMA = pa.schema([("item", pa.int32()), ("field", pa.string()), ("text", pa.string())])
 
 
@@ -114,37 +113,58 @@ def index_eval_sets(
     Raises EvalFilesChanged where an eval file changes while it is read.
     """
     before = pinned_evals(evals, root, seed)
-    items: list[dict[str, Any]] = []
-    fields: list[dict[str, Any]] = []
-    texts = _Texts()
-    counts: dict[str, dict[str, int]] = {}
+    items: list[tuple[Any, ...]] = []
+    fields: list[tuple[Any, ...]] = []
     for spec in evals:
-        count = counts.setdefault(spec.name, {"items": 0, "texts": 0, "texts_shorter_than_n": 0, "words": 0})
         for file, row, value in read_items(spec, root, seed):
-            out.read(spec.name)
             found = {} if isinstance(value, Broken) else eval_texts(value, spec.fields)
-            tokens = {name: tokenised for name, text in found.items() if (tokenised := words(text))}
-            if not tokens:
+            texts = [(len(items), name, text) for name, text in found.items() if has_word(text)]
+            if texts:
+                fields += texts
+                items.append((spec.name, f"{file}:{row}", file, row, _json(value)))
+            else:
+                out.read(spec.name)
                 out.reject(_unusable(spec, file, row, value))
-                continue
-            out.kept(spec.name)
-            for name, tokenised in tokens.items():
-                fields.append({"item": len(items), "field": name, "text": found[name]})
-                texts.add(tokenised)
-                count["texts"] += 1
-                count["texts_shorter_than_n"] += len(tokenised) < settings.ngram_size
-                count["words"] += len(tokenised)
-            items.append({"eval": spec.name, "item_id": f"{file}:{row}", "file": file, "row": row,
-                          "item": json.dumps(value, ensure_ascii=False, default=str)})
-            count["items"] += 1
-    out.write_table("items.parquet", pa.Table.from_pylist(items, schema=ITEMS_SCHEMA))
-    out.write_table("fields.parquet", pa.Table.from_pylist(fields, schema=FIELDS_SCHEMA))
-    _write_ngrams(texts, settings.ngram_size, out)
+    item_table, field_table = _columns(items, ITEMS_SCHEMA), _columns(fields, FIELDS_SCHEMA)
+    out.write_table("items.parquet", item_table)
+    out.write_table("fields.parquet", field_table)
+    read = read_words([text for _, _, text in fields], settings.ngram_size)
+    _write_words(read, settings.ngram_size, out)
+    if settings.dense_model:
+        write_vectors(settings.dense_model, [text for _, _, text in fields], out)
     if pinned_evals(evals, root, seed) != before:
         raise EvalFilesChanged(_difference(before, pinned_evals(evals, root, seed)))
+    counts = _counts([spec.name for spec in evals], item_table, field_table, np.diff(read.bounds), settings.ngram_size)
+    for name, count in counts.items():
+        out.read(name, count["items"])
+        out.kept(name, count["items"])
     out.facts = {
         "ngram_size": settings.ngram_size, "normaliser": NORMALISER, "evals": counts, "eval_root": str(root),
         "eval_files": [{"eval": e["name"], "file": file, "sha256": sha} for e in before for file, sha in e.get("files", ())],
+    }
+
+
+def _json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, OverflowError):  # a date of a Parquet file, or a number beyond 64 bits
+        return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _columns(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)
+
+
+def _counts(names: list[str], items: pa.Table, fields: pa.Table, lengths: Ints, ngram_size: int) -> dict[str, dict[str, int]]:
+    """Eval → its items, texts, texts shorter than n, words."""
+    eval_of_item = pc.index_in(items["eval"], pa.array(names, pa.string())).to_numpy()
+    eval_of_text = eval_of_item[fields["item"].to_numpy()] if len(fields) else np.zeros(0, np.int64)
+    return {
+        name: {"items": int((eval_of_item == n).sum()), "texts": int((eval_of_text == n).sum()),
+               "texts_shorter_than_n": int((lengths[eval_of_text == n] < ngram_size).sum()),
+               "words": int(lengths[eval_of_text == n].sum())}
+        for n, name in enumerate(names)
     }
 
 
@@ -156,64 +176,46 @@ def _unusable(spec: EvalSet, file: str, row: int, value: Any) -> Rejected:
                     detail=f"no text to compare; {has}", row=value)
 
 
-class _Texts:
-    """Tokenised texts end to end, a number for each word in order of appearance: the strings would take ten times the memory."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._flat = array("i")
-        self._lengths: list[int] = []
-
-    def add(self, tokens: list[str]) -> None:
-        numbers = self._numbers
-        self._flat.extend([numbers.setdefault(word, len(numbers)) for word in tokens])
-        self._lengths.append(len(tokens))
-
-    def arrays(self) -> tuple[list[str], Words, Ints]:
-        """(words in sorted order, texts as ranks in that order, offsets of the texts)."""
-        vocabulary = sorted(self._numbers)
-        rank = np.empty(len(vocabulary), np.int32)
-        rank[np.array([self._numbers[word] for word in vocabulary], np.int64)] = np.arange(len(vocabulary), dtype=np.int32)
-        flat = rank[np.frombuffer(self._flat, np.int32)] if self._flat else np.zeros(0, np.int32)
-        return vocabulary, flat, np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]).astype(np.int64)
-
-
-def _write_ngrams(texts: _Texts, ngram_size: int, out: ArtifactWriter) -> None:
-    vocabulary, flat, offsets = texts.arrays()
+def _write_words(texts: EvalWords, ngram_size: int, out: ArtifactWriter) -> None:
     salt = 0
     while True:
         try:
-            tables = build_tables(flat, offsets, ngram_size, word_codes(len(vocabulary), salt))
+            tables = build_tables(texts.flat, texts.bounds, ngram_size, salted(texts.codes, salt))
             break
         except HashCollision:
             salt += 1
-    out.write_table("words.parquet", pa.table({"word": pa.array(vocabulary, pa.string())}))
-    out.write_bytes("texts.npy", _npy(flat))
-    out.write_bytes("text_offsets.npy", _npy(offsets))
+    out.write_table("words.parquet", pa.table({"word": pa.array(texts.words, pa.string())}))
+    out.write_table("korean.parquet", _columns(sorted(texts.stems.items()), STEMS_SCHEMA))
+    arrays: dict[str, npt.NDArray[Any]] = {"codes": texts.codes, "texts": texts.flat, "text_offsets": texts.bounds}
     for size, table in tables.items():
-        out.write_bytes(f"ngrams-{size}-hashes.npy", _npy(table.hashes))
-        out.write_bytes(f"ngrams-{size}-offsets.npy", _npy(table.offsets))
-        out.write_bytes(f"ngrams-{size}-positions.npy", _npy(table.positions))
-    value = {"ngram_size": ngram_size, "normaliser": NORMALISER, "salt": salt, "sizes": sorted(tables)}
+        arrays |= {f"ngrams-{size}-hashes": table.hashes, f"ngrams-{size}-offsets": table.offsets,
+                   f"ngrams-{size}-positions": table.positions}
+    arrays |= {f"korean-{size}": hashes for size, hashes in texts.korean.runs.items()}
+    for name, array in arrays.items():
+        out.write_bytes(f"{name}.npy", _npy(array))
+    value = {"ngram_size": ngram_size, "normaliser": NORMALISER, "salt": salt, "sizes": sorted(tables),
+             "korean_sizes": sorted(texts.korean.runs)}
     out.write_bytes("index.json", (json.dumps(value, sort_keys=True) + "\n").encode())
 
 
-def build_tables(flat: Words, offsets: Ints, ngram_size: int, codes: Hashes) -> dict[int, NgramTable]:
+def build_tables(flat: Words, offsets: Ints, ngram_size: int, codes: Codes) -> dict[int, NgramTable]:
     """Size → table: all n-grams of the texts with at least n words, and each shorter text as a whole under its own length."""
     lengths = np.diff(offsets)
-    # The window hashes need an end mark after each text; positions are then moved back to the texts without marks.
-    marked = np.insert(flat, offsets[1:], UNKNOWN).astype(np.int32)
-    begins = offsets[:-1] + np.arange(len(lengths))
-    run = known_run(marked)
-    text_of_position = np.repeat(np.arange(len(lengths)), lengths + 1)
+    own = codes[flat]
     tables: dict[int, NgramTable] = {}
-    for size, hashes in window_hashes(marked, codes, ngram_size):
-        starts = begins[lengths == size] if size < ngram_size else np.flatnonzero(run >= size)
+    for size in range(1, ngram_size + 1):
+        if size == ngram_size:
+            last = np.zeros(len(flat) + 1, np.int64)  # a window may begin where it ends within its text
+            long = lengths >= size
+            np.add.at(last, offsets[:-1][long], 1)
+            np.add.at(last, offsets[1:][long] - size + 1, -1)
+            starts = np.flatnonzero(np.cumsum(last[:-1]))
+            hashes = hashes_of(own, size)[starts]
+        else:
+            starts = offsets[:-1][lengths == size]
+            hashes = hashes_of(own[starts[:, None] + np.arange(size)].ravel(), size)[::size]
         if len(starts):
-            moved = starts - text_of_position[starts]
-            own = np.zeros(len(flat), np.uint64)
-            own[moved] = hashes[starts]
-            tables[size] = build_table(size, moved, own, flat)
+            tables[size] = build_table(size, starts, hashes, flat)
     return tables
 
 
@@ -225,17 +227,28 @@ def _npy(array: np.ndarray[Any, Any]) -> bytes:
 
 # ---------------------------------------------------------------- using the index
 
+NO_WORD = 0
+"""The code of a word that was not read. No word of an index has it: only the empty word is mixed to 0."""
 
-@dataclass(frozen=True)
+RUN_WORDS = 5
+"""An eval text of fewer words inside of a longer turn is chance: "what is it", "yes or no"."""
+
+
+@dataclass(frozen=True, eq=False)
 class EvalIndex:
-    """A loaded index. Text k belongs to item `item_of_text[k]` and is `flat[offsets[k]:offsets[k + 1]]`."""
+    """A loaded index. Text k belongs to item `item_of_text[k]` and is `flat[offsets[k]:offsets[k + 1]]`, in word numbers."""
 
     ngram_size: int
-    number: dict[str, int]
-    codes: Hashes
+    vocabulary: pa.Array
+    codes: Codes
+    """The code of each word number, as `tokens` gives it for a training text."""
+    salt: int
     flat: Words
     offsets: Ints
     tables: dict[int, NgramTable]
+    stems: dict[str, str]
+    """The Korean words of the eval texts with their stems."""
+    korean: KoreanFilter
     item_of_text: Ints
     texts_of_item: Ints
     """How many texts an item has: what the mean of its scores divides by."""
@@ -244,6 +257,13 @@ class EvalIndex:
     eval_names: tuple[str, ...]
     eval_of_item: Ints
     item_id: pa.Array
+    dense: DenseIndex | None
+    """Sentence vectors of the texts; None where the recipe names no model."""
+
+    @functools.cached_property
+    def number(self) -> dict[str, int]:
+        """Word → number."""
+        return {word: n for n, word in enumerate(self.vocabulary.to_pylist())}
 
     def items_of(self, eval_name: str) -> int:
         return int((self.eval_of_item == self.eval_names.index(eval_name)).sum())
@@ -259,40 +279,71 @@ class EvalIndex:
         """Word numbers of a text; UNKNOWN for a word that stands in no eval text."""
         return list(map(self.number.get, tokens, repeat(UNKNOWN)))
 
+    def tokens(self, turns: Sequence[str]) -> Tokens:
+        """The words of training turns. A Korean word that can belong to no shared n-gram stays unread, with the code NO_WORD."""
+        found = unread(turns)
+        codes = found.codes.copy()
+        codes[found.unread] = NO_WORD
+        left = found.unread
+        if self.korean.runs and found.unread.any():
+            asked = self.korean.shared(found, min(RUN_WORDS, self.ngram_size))
+            for k in np.unique(found.text_of(np.flatnonzero(asked))).tolist():
+                begin, end = found.bounds[k], found.bounds[k + 1]
+                places = np.flatnonzero(asked[begin:end])
+                spelled = words(turns[k], str)
+                codes[begin + places] = [word_code(self._stem(spelled[place])) for place in places.tolist()]
+            left = left & ~asked
+        return Tokens(salted(codes, self.salt), found.bounds, left)
+
+    def all_words(self, turn: str) -> Codes:
+        """The words of one turn, all of them read."""
+        return salted(codes_of(words(turn, self._stem)), self.salt)
+
+    def _stem(self, word: str) -> str:
+        return self.stems.get(word) or korean.stem(word)
+
 
 def load_index(manifest: Manifest) -> EvalIndex:
     """Load an index artifact. Raises IndexMismatch where its normaliser is not this program's."""
     about = read_json(manifest.file("index.json"))
     if about["normaliser"] != NORMALISER:
         raise IndexMismatch(f"{manifest.path} was made by normaliser {about['normaliser']}, this is {NORMALISER}; index again")
-    vocabulary = _table(manifest, "words.parquet")["word"].to_pylist()
     items = _table(manifest, "items.parquet", ["eval", "item_id"])
     fields = _table(manifest, "fields.parquet")
+    stems = _table(manifest, "korean.parquet").to_pydict()
     names = tuple(manifest.facts["evals"])
     item_of_text = fields["item"].to_numpy().astype(np.int64)
-    tables = {
-        size: with_filter(size, *(_load(manifest, f"ngrams-{size}-{part}.npy") for part in ("hashes", "offsets", "positions")))
-        for size in about["sizes"]
-    }
     return EvalIndex(
         ngram_size=about["ngram_size"],
-        number={word: n for n, word in enumerate(vocabulary)},
-        codes=word_codes(len(vocabulary), about["salt"]),
+        vocabulary=_table(manifest, "words.parquet")["word"],
+        codes=salted(_load(manifest, "codes.npy"), about["salt"]),
+        salt=about["salt"],
         flat=_load(manifest, "texts.npy"),
         offsets=_load(manifest, "text_offsets.npy"),
-        tables=tables,
+        tables={size: _load_ngrams(manifest, size) for size in about["sizes"]},
+        stems=dict(zip(stems["word"], stems["stem"], strict=True)),
+        korean=KoreanFilter.of_runs({size: _load(manifest, f"korean-{size}.npy") for size in about["korean_sizes"]}),
         item_of_text=item_of_text,
         texts_of_item=np.bincount(item_of_text, minlength=items.num_rows),
         field=fields["field"],
         text=fields["text"],
         eval_names=names,
-        eval_of_item=np.array([names.index(name) for name in items["eval"].to_pylist()], np.int64),
+        eval_of_item=pc.index_in(items["eval"], pa.array(names, pa.string())).to_numpy().astype(np.int64),
         item_id=items["item_id"],
+        dense=load_vectors(manifest),
     )
 
 
-def _load(manifest: Manifest, name: str) -> Any:
+def _load_ngrams(manifest: Manifest, size: int) -> NgramTable:
+    hashes, offsets, positions = (_load(manifest, f"ngrams-{size}-{part}.npy") for part in ("hashes", "offsets", "positions"))
+    return NgramTable(size, hashes, offsets, positions, Filter(hashes))
+
+
+def _load(manifest: Manifest, name: str) -> npt.NDArray[Any]:
+    """An array of the artifact: mapped where the file is local, so that workers share one copy of it."""
     fs, path = file_system(manifest.file(name))
+    if isinstance(fs, LocalFileSystem):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     with fs.open(path, "rb") as f:
         return np.load(io.BytesIO(f.read()), allow_pickle=False)
 

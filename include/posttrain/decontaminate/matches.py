@@ -5,23 +5,30 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posttrain.decontaminate import balanced
 from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.normalize import words
+from posttrain.decontaminate.presets import PRESETS, CutOffs, Measure
 from posttrain.decontaminate.search import EvalSearch
+from posttrain.decontaminate.spans import covered_text, runs, train_places
+from posttrain.decontaminate.turns import TrainingRow, Turns, turns_of_lists
 from posttrain.recipe import Decontaminate
 from posttrain.storage import ArtifactWriter, read_batches
 
 Decision = Literal["remove", "review", "keep"]
 DECISIONS: tuple[Decision, ...] = ("remove", "review", "keep")
 MATCHES = "matches.parquet"
+
+_SPAN = [("start", pa.int32()), ("end", pa.int32())]
 
 MATCHES_SCHEMA = pa.schema([
     ("row_id", pa.string()),
@@ -32,29 +39,24 @@ MATCHES_SCHEMA = pa.schema([
     ("measure", pa.string()),
     ("score", pa.float64()),
     ("decision", pa.string()),
+    ("train_spans", pa.list_(pa.struct(_SPAN))),
+    ("eval_spans", pa.list_(pa.struct([("field", pa.int32()), *_SPAN]))),
     ("matched_text", pa.string()),
     ("eval_text", pa.string()),
     ("rule", pa.string()),
+    ("signals", pa.list_(pa.string())),
     ("best_field", pa.string()),
     ("best_field_score", pa.float64()),
 ])
-"""`turn` counts the conversation's messages from 0. `matched_text` is the covered words as the normaliser gives them,
-` … ` where words are left out. A line with decision `keep` is an item of several texts of which one is covered and
-the mean is not above the rule: reported, because a leaked question without its passage is worth knowing."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRow:
-    """What decontamination needs of a training row: its user turns, each with its place in the conversation."""
-
-    id: str
-    source: str
-    turns: list[tuple[int, str]]
+"""`turn` counts the conversation's messages from 0. A span is [start, end) in the words of the turn, or of the item's text
+number `field`, as `normalize.words` gives them. `matched_text` is the item's covered words, ` … ` where words are left out.
+A line with decision `keep` is an item of several texts of which one is covered and the mean is not over the rule:
+reported, because a leaked question without its passage is worth knowing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One training row against one eval item, with the decision of the rule."""
+    """One training row against one eval item, with the decision of the rule. `turn` is the place in the conversation."""
 
     match: Match
     turn: int
@@ -63,36 +65,85 @@ class Finding:
     is_short: bool
     decision: Decision
     rule: str
+    signals: tuple[str, ...] = ()
 
-
-def lowest_score(settings: Decontaminate) -> float:
-    """The score above which a match matters to these settings."""
-    return settings.threshold if settings.review_above is None else min(settings.threshold, settings.review_above)
+    @property
+    def measure(self) -> Measure:
+        return self.match.measure
 
 
 def find_contamination(rows: list[TrainingRow], search: EvalSearch, settings: Decontaminate) -> list[list[Finding]]:
-    """The findings of each row of a batch, in the order of turn and item; an empty list for a clean row."""
-    owners = [(n, place) for n, row in enumerate(rows) for place, _ in row.turns]
-    tokens = [words(text) for row in rows for _, text in row.turns]
-    found: list[list[Finding]] = [[] for _ in rows]
-    for match in search.score(tokens, lowest_score(settings)):
-        row, place = owners[match.turn]
-        found[row].append(_judge(match, place, search.index, settings))
+    """The findings of each row of a batch, in the order of turn, item and measure; an empty list for a clean row."""
+    found = findings_of(turns_of_lists(row.turns for row in rows), search, settings)
+    return [found.get(n, []) for n in range(len(rows))]
+
+
+def findings_of(turns: Turns, search: EvalSearch, settings: Decontaminate) -> dict[int, list[Finding]]:
+    """Row number → its findings, in the order of turn, item and measure, for the rows of a batch that have any."""
+    matches = [match for measure, floor in settings.floors().items() for match in search.score(measure, turns.texts, floor)]
+    judged = PRESETS[settings.preset].judged
+    found: dict[int, list[Finding]] = {}
+    pairs = groupby(sorted(matches, key=lambda match: (match.turn, match.item)), key=lambda match: (match.turn, match.item))
+    for (turn, _), own in pairs:
+        place = int(turns.places[turn])
+        findings = [finding for match in own if (finding := _judge(match, place, search.index, settings))]
+        if judged and findings:
+            findings = _judge_pair(findings, turns.texts[turn], search.index)
+        if findings:
+            found.setdefault(int(turns.rows[turn]), []).extend(findings)
     return found
 
 
-def _judge(match: Match, turn: int, index: EvalIndex, settings: Decontaminate) -> Finding:
-    n, band = index.ngram_size, settings.review_above
-    is_short = all(len(index.words(text)) < n for text in index.texts(match.item))
-    removed_by = "short item verbatim" if is_short else f"{n}-gram coverage > {settings.threshold:g}"
+def _judge_pair(found: list[Finding], turn: str, index: EvalIndex) -> list[Finding]:
+    """One finding of a pair that reached a cut-off: by `balanced`, unless a cut-off of the recipe removes the row anyway.
+
+    A pair that is kept is reported where the published rule would have removed it: somebody will ask why it stayed.
+    """
+    if removed := [finding for finding in found if finding.decision == "remove"]:
+        return removed[:1]
+    best = max(found, key=lambda finding: (finding.match.score, finding.measure == "ngram_coverage"))
+    matches = {finding.measure: finding.match for finding in found}
+    verdict = balanced.judge(index, turn, best.match.item, matches)
+    published, coverage = PRESETS["tulu3"], matches.get("ngram_coverage")
+    if verdict.decision == "keep" and not (
+            coverage and published.reaches(coverage.score, published.cut_offs["ngram_coverage"].remove)):
+        return []
+    is_short = any(finding.is_short for finding in found)
+    return [replace(best, is_short=is_short, decision=verdict.decision, rule=verdict.rule, signals=verdict.signals)]
+
+
+def _judge(match: Match, turn: int, index: EvalIndex, settings: Decontaminate) -> Finding | None:
+    """The finding, or None where not even the item's best text is over a cut-off."""
+    preset, name = PRESETS[settings.preset], index.eval_names[index.eval_of_item[match.item]]
+    cut_offs = settings.cut_offs_of(name, match.measure)
+    is_short = match.measure == "ngram_coverage" and all(
+        len(index.words(text)) < index.ngram_size for text in index.texts(match.item))
     decision: Decision = "keep"
-    rule = f"{settings.preset}: {n}-gram coverage, mean of {len(match.scores)} texts, not > {settings.threshold:g}"
-    if match.score > settings.threshold:
-        decision, rule = "remove", f"{settings.preset}: {removed_by}"
-    elif band is not None and match.score > band:
-        decision, rule = "review", f"review band: {n}-gram coverage > {band:g} (not part of {settings.preset})"
-    name_of_eval = index.eval_names[index.eval_of_item[match.item]]
-    return Finding(match, turn, name_of_eval, index.item_id[match.item].as_py(), is_short, decision, rule)
+    if preset.reaches(match.score, cut_offs.remove):
+        decision = "remove"
+    elif preset.reaches(match.score, cut_offs.review):
+        decision = "review"
+    elif not any(preset.reaches(match.best, cut_off) for cut_off in (cut_offs.remove, cut_offs.review)):
+        return None
+    rule = rule_name(name, match, decision, is_short, settings)
+    return Finding(match, turn, name, index.item_id[match.item].as_py(), is_short, decision, rule)
+
+
+def rule_name(eval_name: str, match: Match, decision: Decision, is_short: bool, settings: Decontaminate) -> str:
+    """What decided: `tulu3: 8-gram coverage > 0.5`, or `recipe: …` where the recipe changed what the preset says."""
+    preset, cut_offs = PRESETS[settings.preset], settings.cut_offs_of(eval_name, match.measure)
+    name = f"{settings.ngram_size}-gram coverage" if match.measure == "ngram_coverage" else match.measure
+    limits = [cut_off for cut_off in (cut_offs.review, cut_offs.remove) if cut_off is not None]
+    if decision == "keep":
+        what, cut_off = f"{name}, mean of {len(match.scores)} texts, not {preset.sign} {limits[0]:g}", limits[0]
+    else:
+        cut_off = cut_offs.remove if decision == "remove" else cut_offs.review
+        what = "short item verbatim" if is_short and decision == "remove" else f"{name} {preset.sign} {cut_off:g}"
+    published = preset.cut_offs.get(match.measure, CutOffs())
+    if cut_off in (published.remove, published.review) and settings.turns == "user" and (
+            settings.ngram_size == 8 or match.measure != "ngram_coverage"):
+        return f"{settings.preset}: {what}"
+    return f"recipe: {what} (not part of {settings.preset})"
 
 
 def decide(findings: list[Finding]) -> Decision:
@@ -107,7 +158,9 @@ def removal_reason(findings: list[Finding]) -> str:
 
 
 def strongest(findings: list[Finding]) -> Finding:
-    return max(findings, key=lambda finding: finding.match.score)
+    """The finding with the highest score among those that decided."""
+    decision = decide(findings)
+    return max((f for f in findings if f.decision == decision), key=lambda finding: finding.match.score)
 
 
 def describe(finding: Finding) -> str:
@@ -116,24 +169,23 @@ def describe(finding: Finding) -> str:
 
 def match_row(row: TrainingRow, finding: Finding, index: EvalIndex) -> dict[str, Any]:
     """The line of `matches.parquet`."""
-    texts = [index.text[text].as_py() for text in index.texts(finding.match.item)]
-    best = finding.match.scores.index(finding.match.best)
+    match, numbers = finding.match, index.texts(finding.match.item)
+    texts = [index.text[text].as_py() for text in numbers]
+    tokens = [words(text) for text in texts]
+    asked = words(next(text for place, text in row.turns if place == finding.turn))
+    best = match.scores.index(match.best)
     return {
         "row_id": row.id, "source": row.source, "turn": finding.turn, "eval": finding.eval, "item_id": finding.item_id,
-        "measure": "short_item" if finding.is_short else "ngram_coverage", "score": finding.match.score,
-        "decision": finding.decision,
+        "measure": match.measure, "score": match.score, "decision": finding.decision,
+        "train_spans": [{"start": begin, "end": end}
+                        for begin, end in runs(train_places(match, tokens, asked, index.ngram_size))],
+        "eval_spans": [{"field": k, "start": begin, "end": end}
+                       for k, places in enumerate(match.covered) for begin, end in runs(places)],
         "matched_text": "\n".join(
-            covered_text(text, places) for text, places in zip(texts, finding.match.covered, strict=True) if places),
-        "eval_text": "\n".join(texts), "rule": finding.rule,
-        "best_field": index.field[index.texts(finding.match.item)[best]].as_py(), "best_field_score": finding.match.best,
+            covered_text(own, places) for own, places in zip(tokens, match.covered, strict=True) if places),
+        "eval_text": "\n".join(texts), "rule": finding.rule, "signals": list(finding.signals),
+        "best_field": index.field[numbers[best]].as_py(), "best_field_score": match.best,
     }
-
-
-def covered_text(text: str, places: tuple[int, ...]) -> str:
-    """The covered words of a text: "the cat sat … on the mat"."""
-    tokens = words(text)
-    runs = groupby(enumerate(places), key=lambda pair: pair[1] - pair[0])
-    return " … ".join(" ".join(tokens[place] for _, place in run) for _, run in runs)
 
 
 class Evidence:
@@ -158,20 +210,30 @@ class Evidence:
         self._writer.write_table(pa.Table.from_pylist(self._rows, schema=MATCHES_SCHEMA))
         self._rows = []
 
-    def write(self, out: ArtifactWriter) -> None:
+    def _bytes(self) -> bytes:
         self._flush()
         self._writer.close()
-        out.write_bytes(MATCHES, self._buffer.getvalue())
+        return self._buffer.getvalue()
+
+    def write_file(self, path: Path) -> None:
+        path.write_bytes(self._bytes())
+
+    def write(self, out: ArtifactWriter) -> None:
+        out.write_bytes(MATCHES, self._bytes())
         out.facts["matches"] = {name: self.decisions[name] for name in DECISIONS}
 
 
 def merge_evidence(files: list[str], out: ArtifactWriter) -> None:
-    """One `matches.parquet` of those of all shards, in their order."""
-    buffer, decisions = io.BytesIO(), Counter[str]()
+    """One `matches.parquet` of those of all shards, in their order. Facts: matches by decision, and by decision and rule."""
+    buffer, decisions, rules = io.BytesIO(), Counter[str](), Counter[tuple[str, str]]()
     with pq.ParquetWriter(buffer, MATCHES_SCHEMA, compression="zstd") as writer:
         for file in files:
             for batch in read_batches(file):
-                decisions.update(batch.column("decision").to_pylist())
+                own = batch.column("decision").to_pylist()
+                decisions.update(own)
+                rules.update(zip(own, batch.column("rule").to_pylist(), strict=True))
                 writer.write_batch(batch)
     out.write_bytes(MATCHES, buffer.getvalue())
     out.facts["matches"] = {name: decisions[name] for name in DECISIONS}
+    out.facts["rules"] = [{"decision": decision, "rule": rule, "matches": number} for (decision, rule), number in sorted(
+        rules.items(), key=lambda line: (DECISIONS.index(line[0][0]), -line[1], line[0][1]))]

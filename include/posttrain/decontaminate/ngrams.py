@@ -1,8 +1,8 @@
 """A table of word n-grams: which positions of the eval texts begin with these n words. Exact, made of flat arrays.
 
-Words are numbers (their rank in the index's vocabulary). A window of words has a 64-bit hash, computed for all
-windows of a batch at once; a hash only nominates. `build_table` makes sure that no two n-grams of the index share
-a hash, and `find` compares the words of every nominated window, so no answer rests on a hash.
+Words are 64-bit codes (tokens.py). A window of words has a 64-bit hash, computed for all windows of a batch at once;
+a hash only nominates. `build_table` makes sure that no two n-grams of the index share a hash, and `find` compares the
+words of every nominated window, so no answer rests on a window's hash.
 """
 
 from __future__ import annotations
@@ -13,31 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from posttrain.decontaminate.tokens import Codes, Ints, mixed
+
 Words = npt.NDArray[np.int32]
-Hashes = npt.NDArray[np.uint64]
+Hashes = Codes
 
 UNKNOWN = -1
 """A word that no eval text has, or the end of a text: no window that matches can contain it."""
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_FILTER_BITS = 24
+_FILTER_BYTES = 24
+_BYTE, _BIT, _SEVEN = np.uint64(64 - _FILTER_BYTES), np.uint64(64 - _FILTER_BYTES - 3), np.uint64(7)
 
 
 class HashCollision(RuntimeError):
     """Two different n-grams of the index have the same hash. Another salt gives other hashes."""
 
 
-def word_codes(vocabulary_size: int, salt: int) -> Hashes:
-    """A well-mixed 64-bit code for each word number (splitmix64)."""
-    with np.errstate(over="ignore"):
-        z = (np.arange(1, vocabulary_size + 1, dtype=np.uint64) + np.uint64(salt) * np.uint64(0x632BE59BD9B4E019)) * _MULTIPLIER
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+def salted(codes: Codes, salt: int) -> Codes:
+    """The codes that windows are hashed from; other ones for another salt, and no two words get one."""
+    return codes if not salt else mixed(codes ^ np.uint64(salt))
 
 
-def window_hashes(words: Words, codes: Hashes, longest: int) -> Iterator[tuple[int, Hashes]]:
+def window_hashes(words: Words, codes: Codes, longest: int) -> Iterator[tuple[int, Hashes]]:
     """(length, hash of the window of that length at each position) for lengths 1 … longest; the array is reused.
 
     Windows that run over the end or over an UNKNOWN word have a meaningless hash: mask them with `known_run`.
@@ -51,11 +49,51 @@ def window_hashes(words: Words, codes: Hashes, longest: int) -> Iterator[tuple[i
         yield length, hashes
 
 
+def hashes_of(codes: Codes, size: int) -> Hashes:
+    """The hash of the `size` codes from each position on, as `window_hashes` has it: windows of 1, 2, 4, … codes put together."""
+    if len(codes) < size:
+        return np.zeros(0, np.uint64)
+    result, done = np.zeros(len(codes), np.uint64), 0
+    block, width = codes, 1
+    while done < size:
+        if size & width:
+            rest = block[done:]
+            result = result[: len(rest)] * _power(width) + rest if done else block
+            done += width
+        if done < size:
+            block = block[:-width] * _power(width) + block[width:]
+            width *= 2
+    return result[: len(codes) - size + 1]
+
+
+def _power(exponent: int) -> np.uint64:
+    return np.uint64(pow(int(_MULTIPLIER), exponent, 1 << 64))
+
+
 def known_run(words: Words) -> Ints:
     """For each position, how many known words follow without a break, itself included."""
     places = np.arange(len(words), dtype=np.int64)
     ends = np.where(words < 0, places, len(words))
     return np.minimum.accumulate(ends[::-1])[::-1] - places
+
+
+class Filter:
+    """One bit for each value of a hash's upper 27 bits: most windows of the training text end here."""
+
+    def __init__(self, hashes: Hashes) -> None:
+        self._bits = np.zeros(1 << _FILTER_BYTES, np.uint8)
+        # Hashes are sorted, so those of one byte are neighbours.
+        byte, bit = (hashes >> _BYTE).astype(np.int64), np.uint8(1) << ((hashes >> _BIT) & _SEVEN).astype(np.uint8)
+        first = np.flatnonzero(np.concatenate([[True], byte[1:] != byte[:-1]])) if len(byte) else np.zeros(0, np.int64)
+        if len(first):
+            self._bits[byte[first]] = np.bitwise_or.reduceat(bit, first)
+
+    def passing(self, hashes: Hashes) -> Ints:
+        """The places of the hashes that may be among those of the table."""
+        places = np.flatnonzero(self._bits.take((hashes >> _BYTE).view(np.int64)))
+        own = hashes[places]
+        bits = self._bits[(own >> _BYTE).view(np.int64)] >> ((own >> _BIT) & _SEVEN).astype(np.uint8)
+        return places[(bits & 1).astype(np.bool_)]
 
 
 @dataclass(frozen=True)
@@ -64,45 +102,40 @@ class NgramTable:
 
     size: int
     hashes: Hashes
-    offsets: Ints
-    positions: Ints
-    filter: npt.NDArray[np.bool_]
-    """One flag for each value of a hash's upper bits: most windows of the training text end here."""
+    offsets: npt.NDArray[np.int32]
+    positions: npt.NDArray[np.int32]
+    filter: Filter
 
-    def find(self, words: Words, starts: Ints, hashes: Hashes, index_words: Words) -> tuple[Ints, Ints]:
-        """(start, n-gram number) of those windows of `words` that are n-grams of the index, compared word by word."""
-        shift = np.uint64(64 - _filter_bits(len(self.filter)))
+    def find(self, codes: Codes, index_codes: Codes, index_words: Words) -> tuple[Ints, Ints]:
+        """(start, n-gram number) of the windows of `codes` that are n-grams of the index, compared word by word."""
+        hashes = hashes_of(codes, self.size)
+        starts = self.filter.passing(hashes)
         own = hashes[starts]
-        maybe = self.filter[own >> shift]
-        starts, own = starts[maybe], own[maybe]
         found = np.minimum(np.searchsorted(self.hashes, own), len(self.hashes) - 1)
         same = self.hashes[found] == own
         starts, found = starts[same], found[same]
-        reach = np.arange(self.size)
-        exact = (words[starts[:, None] + reach] == index_words[self.positions[self.offsets[found]][:, None] + reach]).all(axis=1)
+        exact = np.ones(len(starts), np.bool_)
+        positions = self.positions[self.offsets[found]]
+        for step in range(self.size):
+            exact &= codes[starts + step] == index_codes[index_words[positions + step]]
         return starts[exact], found[exact]
 
 
 def build_table(size: int, starts: Ints, hashes: Hashes, index_words: Words) -> NgramTable:
-    """The table of the windows of `size` words at `starts`. Raises HashCollision where a hash is not one n-gram's own."""
-    own = hashes[starts]
-    order = np.argsort(own, kind="stable")
-    own, positions = own[order], starts[order].astype(np.int64)
+    """The table of the windows of `size` words at `starts`, which have these `hashes`.
+
+    Raises HashCollision where a hash is not one n-gram's own.
+    """
+    order = np.argsort(hashes, kind="stable")
+    own, positions = hashes[order], starts[order].astype(np.int32)
     first = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]])) if len(own) else np.zeros(0, np.int64)
-    offsets = np.append(first, len(own)).astype(np.int64)
-    representative = np.repeat(positions[first], np.diff(offsets))
+    offsets = np.append(first, len(own))
+    again = np.ones(len(own), np.bool_)  # only an n-gram that stands in several places can be two
+    again[first] = False
+    second = np.flatnonzero(again)
+    representative = positions[first[np.searchsorted(first, second, side="right") - 1]]
     for step in range(size):
-        if not np.array_equal(index_words[positions + step], index_words[representative + step]):
+        if not np.array_equal(index_words[positions[second] + step], index_words[representative + step]):
             raise HashCollision(f"two {size}-grams share a hash")
-    return with_filter(size, own[first], offsets, positions)
-
-
-def with_filter(size: int, hashes: Hashes, offsets: Ints, positions: Ints) -> NgramTable:
-    bits = min(_FILTER_BITS, max(10, (16 * len(hashes)).bit_length()))
-    flags = np.zeros(1 << bits, np.bool_)
-    flags[hashes >> np.uint64(64 - bits)] = True
-    return NgramTable(size, hashes, offsets, positions, flags)
-
-
-def _filter_bits(length: int) -> int:
-    return length.bit_length() - 1
+    hashes = own[first]
+    return NgramTable(size, hashes, offsets.astype(np.int32), positions, Filter(hashes))

@@ -5,24 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
-from posttrain.decontaminate.coverage import Match, score_turns
+from posttrain.decontaminate import coverage, dense
+from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.index import EvalIndex, load_index
+from posttrain.decontaminate.numbers import reworded
+from posttrain.decontaminate.presets import Measure
+from posttrain.decontaminate.similarity import cosine, count_cosine, jaccard
 from posttrain.recipe import Decontaminate
 from posttrain.storage import Manifest
+
+MEASURES: dict[Measure, Callable[[EvalIndex, list[str], float], list[Match]]] = {
+    "ngram_coverage": coverage.score_turns, "cosine": cosine, "count_cosine": count_cosine, "jaccard": jaccard,
+    "reworded": reworded, "dense": dense.score_turns,
+}
+"""Measure → (index, turns, floor) → the matches of which the mean or the best text scores at least `floor`."""
 
 
 @dataclass(frozen=True)
 class EvalSearch:
-    """A loaded index with the function that compares tokenised turns with it: (turns, above) → matches."""
+    """A loaded index with the function that compares turns with it.
+
+    `score(measure, turns, floor)`: every (turn, item) whose mean or best text scores at least `floor`, in that order.
+    """
 
     index: EvalIndex
-    score: Callable[[list[list[str]], float], list[Match]]
+    score: Callable[[Measure, list[str], float], list[Match]]
 
 
 def embedded(index: EvalIndex) -> EvalSearch:
-    return EvalSearch(index, partial(score_turns, index))
+    return EvalSearch(index, lambda measure, turns, floor: MEASURES[measure](index, turns, floor))
 
 
 @contextmanager
@@ -36,4 +48,5 @@ def open_search(manifest: Manifest, settings: Decontaminate) -> Iterator[EvalSea
 
     with connect() as client:
         name = ensure_index(client, index, manifest.content)
-        yield EvalSearch(index, partial(score_turns_there, client, name, index))
+        there = {"ngram_coverage": score_turns_there}
+        yield EvalSearch(index, lambda measure, turns, floor: there[measure](client, name, index, turns, floor))

@@ -10,21 +10,24 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from posttrain.columns import conversations_of, examples_of, take_rows
+from posttrain.columns import examples_of, take_rows
 from posttrain.decontaminate.contamination import ContaminationTable
+from posttrain.decontaminate.examples import Examples
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.matches import (
+    Decision,
     Evidence,
-    TrainingRow,
     decide,
     describe,
-    find_contamination,
+    findings_of,
     removal_reason,
     strongest,
 )
+from posttrain.decontaminate.presets import PRESETS
 from posttrain.decontaminate.search import EvalSearch, embedded, open_search
+from posttrain.decontaminate.turns import TrainingRow, Which, turns_of_batch
 from posttrain.recipe import Decontaminate
-from posttrain.schema import Example, Message, conversation, prompt_of
+from posttrain.schema import Example, conversation, prompt_of
 from posttrain.shards import Shard
 from posttrain.storage import ArtifactWriter, Manifest, load_manifest, read_batches
 
@@ -41,40 +44,64 @@ class ShardJob:
 def compare_shard(shard: Shard, job: ShardJob, out: ArtifactWriter) -> None:
     """Clean rows and the review band as they came, removed rows with their reason, the evidence and the counts."""
     places: dict[str, list[pa.Table]] = {"keep": [], "review": []}
-    with _search(job) as search:
-        table, evidence = ContaminationTable(search.index, job.settings.dataset_threshold), Evidence(search.index)
-        for batch in read_batches(shard.path):
-            rows = training_rows(shard.split, batch)
-            findings = find_contamination(rows, search, job.settings)
-            decisions = [decide(found) if found else "keep" for found in findings]
-            hits = [n for n, found in enumerate(findings) if found]
-            for n, example in zip(hits, _examples(shard.split, batch, hits), strict=True):
-                evidence.add(rows[n], findings[n])
-                table.count(example.source, row_name(example), findings[n])
-                if decisions[n] == "remove":
-                    out.reject_example(example, removal_reason(findings[n]), describe(strongest(findings[n])), "messages")
-            for source, number in Counter(row.source for row in rows).items():
-                out.read(source, number)
-                table.sources.add(source)
-            for source, number in Counter(r.source for r, d in zip(rows, decisions, strict=True) if d != "remove").items():
-                out.kept(source, number)
-            for decision, tables in places.items():
-                chosen = [n for n, d in enumerate(decisions) if d == decision]
-                tables.append(take_rows(batch, chosen))
-        evidence.write(out)
+    for judged in judged_batches(shard, job, out):
+        for decision, tables in places.items():
+            chosen = [n for n, d in enumerate(judged.decisions) if d == decision]
+            tables.append(take_rows(judged.batch, chosen))
     for decision, split in (("keep", shard.split), ("review", REVIEW + shard.split)):
         if any(t.num_rows for t in places[decision]):
             out.write_table(out.part_name(split), pa.concat_tables(places[decision]), split)
-    out.facts["contamination"] = table.state()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A batch of rows with the decision on each, and (reason, detail) of those that are removed."""
+
+    batch: pa.RecordBatch
+    decisions: list[Decision]
+    why: dict[int, tuple[str, str]]
+
+
+def judged_batches(shard: Shard, job: ShardJob, out: ArtifactWriter) -> Iterator[Judged]:
+    """The rows of a part file with the decision on each. Writes what does not depend on what becomes of the other rows: removed
+    rows, the evidence and the counts; all of it is written when the last batch has been taken."""
+    with searching(job.index, job.settings) as search:
+        table = ContaminationTable(search.index, job.settings.dataset_threshold, PRESETS[job.settings.preset])
+        evidence, examples = Evidence(search.index), Examples(search.index)
+        for batch in read_batches(shard.path):
+            turns = turns_of_batch(shard.split, batch, job.settings.turns)
+            findings = findings_of(turns, search, job.settings)
+            decisions: list[Decision] = ["keep"] * batch.num_rows
+            why: dict[int, tuple[str, str]] = {}
+            kept = Counter(batch.column("source").to_pylist())
+            for source, number in kept.items():
+                out.read(source, number)
+                table.sources.add(source)
+            hits = sorted(findings)
+            for n, example in zip(hits, _examples(shard.split, batch, hits), strict=True):
+                decisions[n] = decide(findings[n])
+                row = TrainingRow(example.id, example.source, turns.of(n))
+                evidence.add(row, findings[n])
+                examples.add(row, findings[n])
+                table.count(example.source, row_name(example), findings[n])
+                if decisions[n] == "remove":
+                    why[n] = removal_reason(findings[n]), describe(strongest(findings[n]))
+                    out.reject_example(example, *why[n], "messages")
+                    kept[example.source] -= 1
+            for source, number in kept.items():
+                out.kept(source, number)
+            yield Judged(batch, decisions, why)
+        evidence.write(out)
+    out.facts |= {"contamination": table.state(), "examples": examples.state()}
 
 
 @contextmanager
-def _search(job: ShardJob) -> Iterator[EvalSearch]:
+def searching(index: Manifest, settings: Decontaminate) -> Iterator[EvalSearch]:
     """The embedded index is loaded once a process; a server is asked anew for each shard."""
-    if job.settings.index == "embedded":
-        yield embedded(loaded_index(job.index.path, job.index.content))
+    if settings.index == "embedded":
+        yield embedded(loaded_index(index.path, index.content))
     else:
-        with open_search(job.index, job.settings) as search:
+        with open_search(index, settings) as search:
             yield search
 
 
@@ -84,24 +111,10 @@ def loaded_index(path: str, content: str) -> EvalIndex:
     return load_index(load_manifest(path))
 
 
-def training_rows(kind: str, batch: pa.RecordBatch) -> list[TrainingRow]:
-    """The user turns of each conversation; of a pair, those of the chosen side, or of the rejected where there is no chosen."""
-    if kind == "preference":
-        sides = zip(conversations_of(batch.column("chosen")), conversations_of(batch.column("rejected")), strict=True)
-        conversations = (chosen or rejected for chosen, rejected in sides)
-    else:
-        conversations = conversations_of(batch.column("messages"))
-    ids, sources = batch.column("id").to_pylist(), batch.column("source").to_pylist()
-    return [_user_turns(*row) for row in zip(ids, sources, conversations, strict=True)]
-
-
-def training_row(example: Example) -> TrainingRow:
-    """`training_rows` for one example."""
-    return _user_turns(example.id, example.source, conversation(example))
-
-
-def _user_turns(id: str, source: str, messages: tuple[Message, ...]) -> TrainingRow:
-    return TrainingRow(id, source, [(n, m.content) for n, m in enumerate(messages) if m.role == "user"])
+def training_row(example: Example, which: Which) -> TrainingRow:
+    """An example as decontamination sees it: the turns that `turns_of_batch` gives."""
+    turns = [(n, m.content) for n, m in enumerate(conversation(example)) if which == "all" or m.role == "user"]
+    return TrainingRow(example.id, example.source, turns)
 
 
 def row_name(example: Example) -> Hashable:

@@ -6,6 +6,7 @@ Both sides go by the same table of prompt fields, so that a published eval file 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 PROMPT_FIELDS = (
@@ -19,6 +20,9 @@ CONTEXT_FIELDS = {"instruction": "input", "instructions": "inputs"}
 
 CONVERSATION_FIELDS = ("messages", "conversations", "conversation", "prompt", "chosen", "rejected")
 """Lists of turns, in the order in which they are looked for in a training row; HH-RLHF has transcripts in their place."""
+
+ANSWER_FIELDS = ("completion", "answer", "response", "output", "solution")
+"""What stands beside a prompt as its answer, where every turn is compared."""
 
 _TRANSCRIPT_TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):(.*?)(?=\n\n(?:Human|Assistant):|\Z)", re.DOTALL)
 
@@ -50,29 +54,61 @@ def user_turns(row: Any) -> list[tuple[int, str]]:
 
     `[(0, text)]` for a row with a plain text or prompt; empty where the row has no text that could be compared.
     """
+    return turns_of_row(row, USER_ROLES)
+
+
+def turns_of_row(row: Any, roles: tuple[str, ...] | None) -> list[tuple[int, str]]:
+    """The turns of these roles; None is every turn, with the answer of a row that is a prompt and its answer.
+
+    A row in no known form is compared by all texts that it holds, as one turn: what cannot be told apart must not slip through.
+    """
     if isinstance(row, dict):
         for name in CONVERSATION_FIELDS:
-            if turns := _user_turns(_value(row, name)):
+            if turns := _turns_of(_value(row, name), roles):
                 return turns
+        if turns := [(n, text) for n, (role, text) in enumerate(_tree(_value(row, "prompt"))) if roles is None or role in roles]:
+            return [(n, text) for n, text in turns if text]
         history = _value(row, "history")
-        asked = [text_of(pair[0]) for pair in history if isinstance(pair, list) and pair] if isinstance(history, list) else []
+        pairs = [pair for pair in history if isinstance(pair, list) and pair] if isinstance(history, list) else []
     else:
-        asked = []
-    last = next(iter(eval_texts(row).values()), "")
-    return [(2 * n, text) for n, text in enumerate([*asked, last]) if text]
+        pairs = []
+    before = [(2 * n + k, text_of(part)) for n, pair in enumerate(pairs) for k, part in enumerate(pair[:1 if roles else 2])]
+    last = [(2 * len(pairs), next(iter(eval_texts(row).values()), ""))]
+    if roles is None and isinstance(row, dict):
+        last += [(2 * len(pairs) + 1, text_of(_value(row, name))) for name in ANSWER_FIELDS]
+    found = [(place, text) for place, text in [*before, *last] if text]
+    everything = "" if found else "\n".join(_all_texts(row))
+    return [(0, everything)] if everything else found
 
 
-def _user_turns(value: Any) -> list[tuple[int, str]]:
+def _tree(node: Any) -> Iterator[tuple[Any, str]]:
+    """(role, text) of the messages of an Open Assistant tree, {text, role, replies: [the same]}: each before its replies."""
+    waiting = [node] if isinstance(node, dict) and "text" in node else []
+    while waiting:
+        own = waiting.pop()
+        yield own.get("role"), text_of(own.get("text"))
+        replies = own.get("replies")
+        waiting += [reply for reply in reversed(replies if isinstance(replies, list) else []) if isinstance(reply, dict)]
+
+
+def _turns_of(value: Any, roles: tuple[str, ...] | None) -> list[tuple[int, str]]:
     if isinstance(value, str):
-        found = [(n, m[2].strip()) for n, m in enumerate(_TRANSCRIPT_TURN.finditer(value)) if m[1] == "Human"]
-        return [(n, text) for n, text in found if text]
+        turns = [(n, m[2].strip()) for n, m in enumerate(_TRANSCRIPT_TURN.finditer(value)) if m[1] == "Human" or not roles]
+        return [(n, text) for n, text in turns if text]
     if not isinstance(value, list):
         return []
     found = [
-        (n, text_of(turn.get("content", turn.get("value"))))
-        for n, turn in enumerate(value) if isinstance(turn, dict) and (turn.get("role") or turn.get("from")) in USER_ROLES
+        (n, text_of(turn.get("content", turn.get("value")))) for n, turn in enumerate(value)
+        if isinstance(turn, dict) and (role := turn.get("role") or turn.get("from")) and (roles is None or role in roles)
     ]
     return [(n, text) for n, text in found if text]
+
+
+def _all_texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value.strip()] if value.strip() else []
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in inner for text in _all_texts(part)]
 
 
 def text_of(value: Any) -> str:
@@ -82,7 +118,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, list):
-        turns = [text for _, text in _user_turns(value)]
+        turns = [text for _, text in _turns_of(value, USER_ROLES)]
         parts = turns or [text_of(part.get("text", part.get("value")) if isinstance(part, dict) else part) for part in value]
         return "\n".join(part for part in parts if part)
     return ""

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posttrain.recipe import DATA_STAGES
+from posttrain.recipe import DATA_STAGES, SPLITS
 from posttrain.run import Run
 from posttrain.schema import SCHEMAS
 from posttrain.storage import Manifest, StorageError, join, load_manifest, open_parquet, write_json
@@ -27,13 +27,19 @@ log = logging.getLogger(__name__)
 BEGINS = ("collect", "improve", "synthesize")
 """Stages whose rows come from outside the chain: raw files and the teacher. `improve` counts the rewrites that it asks for."""
 
-TAKES = {"convert": ("raw",), "review": tuple(f"review_{kind}" for kind in SCHEMAS)}
+REFRESH = "refresh"
+"""A later version of a mixture, without the rows that a new eval set contains (posttrain.refresh): a mixture made of another."""
+
+TAKES = {"convert": ("raw",), "review": tuple(f"review_{kind}" for kind in SCHEMAS), REFRESH: SPLITS}
 """The splits that a stage reads of the stages before it; every other stage reads the three kinds of rows."""
+
+MIXTURES = ("mix", REFRESH)
 
 GROWS = ("convert", "improve", "synthesize")
 """Stages in which one row that is kept may become several: the SFT and the RLVR example of one problem."""
 
-CHAIN = ("pool", "converted", "made", "filtered", "deduplicated", "decontaminated", "mixed")
+CHAIN = ("pool", "converted", "made", "filtered", "deduplicated", "decontaminated", "mixed", "refreshed")
+"""`mixed` counts rows of the pool that any split took; `refreshed` the rows that are left in all splits, repeats counted."""
 
 
 @dataclass
@@ -79,10 +85,11 @@ class Books:
         dropped_in_review = sum(rows for entry in own.get("review", []) for rows in entry.rejected.values())
         steps = {"pool": count(("collect",), "read"), "converted": count(("convert",), "written"), "made": made,
                  "filtered": deduplicated + duplicates, "deduplicated": deduplicated,
-                 "decontaminated": deduplicated + made - removed - dropped_in_review, "mixed": count(("mix",), "kept")}
+                 "decontaminated": deduplicated + made - removed - dropped_in_review, "mixed": count(("mix",), "kept"),
+                 "refreshed": min((entry.kept for entry in own.get(REFRESH, [])), default=0)}  # each version has fewer
         done = {entry.stage for entry in self.entries}
         needs = {"converted": "convert", "filtered": "filter", "deduplicated": "filter", "decontaminated": "decontaminate",
-                 "mixed": "mix"}
+                 "mixed": "mix", "refreshed": REFRESH}
         return {step: rows for step, rows in steps.items() if needs.get(step, "collect") in done}
 
     def reasons(self) -> list[tuple[str, str, str, int]]:
@@ -139,7 +146,7 @@ class _Artifact:
 
     @property
     def stage(self) -> str:
-        return self.manifest.stage
+        return REFRESH if self.manifest.stage == "mix" and "refreshed" in self.manifest.facts else self.manifest.stage
 
     @property
     def name(self) -> str:
@@ -249,17 +256,18 @@ def _own_problems(artifact: _Artifact) -> Iterator[tuple[str, int]]:
         if manifest.rows.get(name, 0) != total:
             yield (f"the sources' {name} rows sum to {total:,}, the manifest says {manifest.rows.get(name, 0):,}",
                    abs(manifest.rows.get(name, 0) - total))
-    if artifact.stage == "mix":
+    if artifact.stage in MIXTURES:
         yield from _mixture_problems(manifest)
 
 
 def _mixture_problems(manifest: Manifest) -> Iterator[tuple[str, int]]:
-    """The rows of a split are what its amounts took, less what its quotas dropped."""
+    """The rows of a split are what its amounts took, less what its quotas dropped and what fell in later versions."""
     taken: Counter[str] = Counter()
     for amount in manifest.facts.get("amounts", []):
         taken[amount["split"]] += amount["taken"]
     for quota in manifest.facts.get("quotas", []):
         taken[quota["split"]] -= quota["dropped"]
+    taken.subtract(manifest.facts.get("refreshed", {}).get("fell_since_mixed", {}))
     for split in sorted({*taken, *manifest.written}):
         if taken[split] != manifest.written.get(split, 0):
             yield (f"split {split}: the amounts took {taken[split]:,} rows, {manifest.written.get(split, 0):,} were written",
@@ -268,7 +276,7 @@ def _mixture_problems(manifest: Manifest) -> Iterator[tuple[str, int]]:
 
 def _left_behind(artifact: _Artifact, artifacts: dict[str, _Artifact]) -> Iterator[tuple[str, int]]:
     """Rows that no later stage of the run reads, though the run went on to the mixture."""
-    if artifact.stage == "mix" or "mix" not in {other.stage for other in artifacts.values()}:
+    if artifact.stage in MIXTURES or "mix" not in {other.stage for other in artifacts.values()}:
         return
     taken = {split for other in artifacts.values() if other.stage not in BEGINS
              and artifact.manifest.path in {parent["path"] for parent in other.manifest.parents} for split in _takes(other.stage)}

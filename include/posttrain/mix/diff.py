@@ -200,8 +200,8 @@ class _Chain:
                 if parent["stage"] == "file"}
 
     def stages(self) -> dict[tuple[str, str], Manifest]:
-        """(stage, source of a stage that has an artifact per source) → manifest."""
-        return {(m.stage, _part(m)): m for m in self.manifests}
+        """(stage, source of a stage that has an artifact per source) → manifest. Of two versions of the mixture the later one."""
+        return {(m.stage, _part(m)): m for m in reversed(self.manifests)}
 
 
 def _part(manifest: Manifest) -> str:

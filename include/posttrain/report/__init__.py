@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 
 from posttrain.report import data_page, pictures
+from posttrain.report.contamination import contamination_view
 from posttrain.report.facts import RoundFacts, read_round
-from posttrain.report.heat_table import COLUMNS, contamination_table
 from posttrain.report.mixture import Mixture, mixture_of_folder, mixture_of_run
 from posttrain.run import Run, rounds_of
 from posttrain.schema import REASONS
-from posttrain.storage import join, write_atomic
+from posttrain.storage import Manifest, join, write_atomic
 
 SECTIONS = (
     ("verdict", "Verdict"), ("rows", "Rows"), ("drops", "Drops"), ("contamination", "Contamination"), ("training", "Training"),
@@ -39,7 +39,7 @@ def write_report(run: Run) -> str:
 def write_mixture_report(folder: str, out: str) -> str:
     """Write the page of one mixture artifact to `out` and return it. Raises StorageError where `folder` is no mixture."""
     mixture = mixture_of_folder(folder)
-    page = _environment().get_template("mixture_page.html.j2").render(
+    page = page_environment().get_template("mixture_page.html.j2").render(
         title=f"Mixture {mixture.name}", sections=data_page.SECTIONS, artifacts=mixture.manifests, m=_data_view(mixture),
     )
     with write_atomic(out) as f:
@@ -47,10 +47,25 @@ def write_mixture_report(folder: str, out: str) -> str:
     return out
 
 
+def write_decontamination_report(manifest: Manifest) -> str:
+    """Write report.html into a decontaminate artifact that the command made, and return its path."""
+    path = manifest.file("report.html")
+    page = page_environment().get_template("contamination_page.html.j2").render(
+        title="Decontamination", c=_contamination(manifest, None), parents=manifest.parents)
+    with write_atomic(path) as f:
+        f.write(page.encode("utf-8", "replace"))
+    return path
+
+
+def _contamination(manifest: Manifest, review: Manifest | None) -> dict[str, Any]:
+    view = contamination_view(manifest, review)
+    return view | {"heat": view["heat"] and _picture(view["heat"])}
+
+
 def render_report(rounds: list[RoundFacts], mixture: Mixture) -> str:
     """The page: all rounds, and the data of the last one. Names and texts from data and recipes are escaped; pictures are not."""
     last = rounds[-1].run
-    return _environment().get_template("report.html.j2").render(
+    return page_environment().get_template("report.html.j2").render(
         title=f"{last.recipe.name}: {last.run_id}", sections=SECTIONS, recipe=last.recipe, reasons=REASONS,
         rounds=[_round_view(facts) for facts in rounds], seconds_picture=_picture(pictures.seconds(rounds)),
         stop=rounds[-1].stop, m=_data_view(mixture),
@@ -58,7 +73,7 @@ def render_report(rounds: list[RoundFacts], mixture: Mixture) -> str:
     )
 
 
-def _environment() -> Any:
+def page_environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -88,14 +103,11 @@ def _data_view(mixture: Mixture) -> dict[str, Any]:
 
 
 def _round_view(facts: RoundFacts) -> dict[str, Any]:
-    table = contamination_table(facts.contamination)
     dropped, run_id = sorted(facts.drops(), key=lambda d: -d.rows), facts.run.run_id
     return {
         "run": facts.run, "stages": facts.stages, "flow": _picture(pictures.flow(facts)),
         "drops": dropped, "drops_picture": _picture(pictures.drops(dropped, run_id)) if dropped else None,
-        "heat": _picture(pictures.heat(table.evals, table.sources, table.shares, run_id)) if table.shares else None,
-        "contamination": table.rows, "contamination_columns": COLUMNS,
-        "decontaminated": facts.stage("decontaminate") is not None,
+        "contamination": _contamination(facts.decontaminated, facts.reviewed) if facts.decontaminated else None,
         "curves": _curves(facts), "scores": facts.scores, "score_lines": score_lines(facts), "tasks": facts.tasks,
         "scores_picture": _picture(pictures.scores(facts)) if facts.scores else None,
         **verdict_of(facts),

@@ -46,6 +46,8 @@ class RoundFacts:
     thresholds: dict[str, float] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
     contamination: list[dict[str, Any]] = field(default_factory=list)
+    decontaminated: Manifest | None = None
+    reviewed: Manifest | None = None
     curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     """trained stage → one object per logged step."""
     licences: list[LicenceLine] = field(default_factory=list)
@@ -74,6 +76,8 @@ def read_round(run: Run) -> RoundFacts:
         thresholds=dict(run.recipe.gate.thresholds),
         verdict=manifests["gate"][0].facts if "gate" in manifests else {},
         contamination=manifests["decontaminate"][0].facts.get("contamination", []) if "decontaminate" in manifests else [],
+        decontaminated=manifests["decontaminate"][0] if "decontaminate" in manifests else None,
+        reviewed=manifests["review"][0] if "review" in manifests else None,
         curves={stage: _curve(manifests[stage][0]) for stage in TRAINED if stage in manifests},
         licences=licence_lines(run, manifests["mix"][0]) if "mix" in manifests else [],
         stop=read_json(stop)["why"] if exists(stop) else "",

@@ -51,23 +51,6 @@ def drops(items: list[Drop], run_id: str) -> str:
     return _svg(figure, f"drops {run_id}")
 
 
-def heat(evals: list[str], sources: list[str], shares: dict[tuple[str, str], float], run_id: str) -> str:
-    """Share of each eval's items (rows) that a source contaminates (columns), in per cent."""
-    values = [[100 * shares.get((e, s), 0.0) for s in sources] for e in evals]
-    figure, axes = _figure(2.5 + 0.62 * len(sources), 1.6 + 0.3 * len(evals))
-    largest = max((v for row in values for v in row), default=0.0)
-    axes.imshow(values, cmap="OrRd", vmin=0, vmax=max(largest, 1e-9), aspect="auto")
-    axes.set_xticks(range(len(sources)), [_label(s) for s in sources], rotation=40, ha="right", fontsize=8)
-    axes.set_yticks(range(len(evals)), [_label(e) for e in evals], fontsize=8)
-    for y, row in enumerate(values):
-        for x, value in enumerate(row):
-            if value:
-                axes.text(x, y, f"{value:.3g}", ha="center", va="center", fontsize=7,
-                          color="white" if value > 0.6 * largest else "black")
-    axes.spines[:].set_visible(False)
-    return _svg(figure, f"contamination {run_id}")
-
-
 def curve(steps: list[dict[str, float]], key: str, title: str, run_id: str) -> str:
     """One metric over the steps: every logged value, and the mean of the last fortieth of them as the bold line."""
     figure, axes = _figure(4.6, 2.6)

@@ -6,7 +6,7 @@ import sys
 
 from posttrain.report import score_lines, verdict_of
 from posttrain.report.facts import RoundFacts, read_round
-from posttrain.report.heat_table import COLUMNS, contamination_table
+from posttrain.report.heat_table import COLUMNS, contaminated_cells
 from posttrain.run import Run
 from posttrain.storage import exists, join
 
@@ -44,7 +44,7 @@ def _drops(facts: RoundFacts) -> str:
 
 
 def _removals(facts: RoundFacts) -> str:
-    rows = [[_short(row[column]) for column in COLUMNS] for row in contamination_table(facts.contamination).rows]
+    rows = [[_short(row[column]) for column in COLUMNS] for row in contaminated_cells(facts.contamination)]
     return table([column.replace("_", " ") for column in COLUMNS], rows, right=(2, 3, 4, 5))
 
 

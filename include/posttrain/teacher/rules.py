@@ -165,6 +165,26 @@ def judge(text: str, rng: random.Random) -> dict[str, Any]:
     }
 
 
+def gives_away(text: str, rng: random.Random) -> dict[str, Any]:
+    """Two word problems are the same where operation and both numbers are; of anything else the rules have no opinion."""
+    row, item = (_stated_problem(_tagged(text, name)) for name in ("training_example", "test_item"))
+    same = (row.skill, sorted((row.a, row.b))) == (item.skill, sorted((item.a, item.b)))
+    if same:
+        return {"reason": f"both ask for {row.a} {SKILLS[row.skill].sign} {row.b}", "gives_away": True}
+    shown = [f"{p.a} {SKILLS[p.skill].sign} {p.b}" for p in (row, item)]
+    return {"reason": f"the row asks for {shown[0]} and the test item for {shown[1]}", "gives_away": False}
+
+
+def _stated_problem(text: str) -> Problem:
+    """The problem of the first line `user: …` or `question: …` that states one."""
+    for line in text.splitlines():
+        try:
+            return _problem(line.partition(": ")[2].strip() or line)
+        except CannotDo:
+            continue
+    raise CannotDo(f"no one-step problem in {text[:80]!r}")
+
+
 TASKS: dict[str, Callable[[str, random.Random], dict[str, Any]]] = {
     "word_problem": make_word_problem,
     "rewrite": rewrite,
@@ -173,5 +193,6 @@ TASKS: dict[str, Callable[[str, random.Random], dict[str, Any]]] = {
     "paraphrase": paraphrase,
     "solve": solve,
     "judge": judge,
+    "gives_away": gives_away,
 }
 """What the teacher can do, by the name of the schema that the answer has to fit."""

@@ -1,4 +1,4 @@
-"""The review band without a person, with the real procedural teacher."""
+"""The stage: what people said, what the judge says where it may, and the rest without anybody; the real procedural teacher."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from posttrain.decontaminate.index import load_index
 from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.review import review_band
+from posttrain.decontaminate.review.band import decision_of
+from posttrain.decontaminate.review.decision_log import Decision, DecisionLog, in_force
+from posttrain.decontaminate.review.queue import read_queue
 from posttrain.problems import build_problem, read_problem
 from posttrain.recipe import Decontaminate, Review
 from posttrain.recipe import Teacher as TeacherSettings
@@ -22,7 +26,7 @@ PROBLEM = build_problem("addition", 7, 4, random.Random(0), template=0)
 QUESTION = PROBLEM.question
 TAIL = " Write one line for each step and say it in full sentences."  # 12 words: a question of 8 to 12 words is in the band
 ASK = Message("user", QUESTION)
-BAND = Decontaminate(review_above=0.3)
+BAND = Decontaminate(preset="tulu3", cut_offs={"ngram_coverage": {"review": 0.3}})
 SHARED = {"source": "train", "category": "math", "skill": "addition", "language": "en", "license": "MIT"}
 
 
@@ -39,14 +43,17 @@ def teacher(server: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield opened
 
 
-def review(bench: Any, teacher: Teacher, rows: list[Any], unattended: str = "paraphrase", name: str = "review") -> Manifest:
+def review(
+    bench: Any, teacher: Teacher, rows: list[Any], unattended: str = "paraphrase", name: str = "review", **more: Any,
+) -> Manifest:
     """Decontaminate the rows, which must all fall into the band, then review them."""
     if not (bench.folder / "clean").exists():
-        decontaminated = bench.decontaminate(rows, review_above=BAND.review_above)
+        decontaminated = bench.decontaminate(rows, cut_offs=BAND.cut_offs)
         assert sum(decontaminated.written.get(f"review_{kind}", 0) for kind in ("sft", "preference", "rlvr")) == len(rows)
     writer = ArtifactWriter(str(bench.folder / name), stage="review")
     clean, index = (load_manifest(str(bench.folder / folder)) for folder in ("clean", "index"))
-    review_band(clean, index, Review(unattended=unattended), BAND, teacher, writer)
+    settings = Review(unattended=unattended, judge=more.get("judge", "off"))
+    review_band(clean, index, settings, BAND, teacher, writer, more.get("decided"))
     return writer.finish()
 
 
@@ -132,6 +139,80 @@ def test_keep_and_delete_ask_nobody(bench, teacher: Teacher, unattended: str, ke
     assert (done.rows["kept"], done.reasons) == (kept, reasons)
     assert list(read_examples(done)) == [row] * kept
     assert teacher.usage()["requests"] == 0
+
+
+def other_problem(number: int) -> Any:
+    return build_problem("addition", 20 + number, 3 + number, random.Random(0), template=0)
+
+
+def said(bench: Any, action: str, row_id: str, **texts: Any) -> dict[Any, Decision]:
+    """What holds after a reviewer's decision about one row of the band."""
+    items = read_queue(load_manifest(str(bench.folder / "clean")), load_index(load_manifest(str(bench.folder / "index"))))
+    (item,) = (item for item in items if item.example.id == row_id)
+    log = DecisionLog(str(bench.folder / "workspace"))
+    log.append(lambda lines: [decision_of(item, action, "rita", "run", **texts)])
+    return in_force(log.lines())
+
+
+def test_what_a_person_said_holds_and_the_rest_is_unattended(bench, teacher: Teacher) -> None:
+    problems = [other_problem(number) for number in range(4)]
+    rows = [bench.sft(f"row-{n}", p.question, answer=p.solution) for n, p in enumerate(problems)]
+    bench.add_eval("eval", [p.question + TAIL for p in problems])
+    review(bench, teacher, rows, name="nobody")
+    said(bench, "keep", "row-0")
+    said(bench, "delete", "row-1")
+    new = {"question": "A shelf holds 9 books and 8 more arrive. How many are there?", "answer": "9 + 8 = 17\n#### 17"}
+    decided = said(bench, "paraphrase", "row-2", **new)
+    done = review(bench, teacher, rows, unattended="delete", decided=decided)
+    assert done.facts["band"] == {"rows": 4, "kept": 1, "paraphrased": 1, "deleted": 2}
+    assert done.facts["decided_by"] == {"person": 3, "unattended": 1}
+    kept = {example.id: example for example in read_examples(done)}
+    assert set(kept) == {"row-0", "row-2_paraphrased"} and kept["row-0"] == rows[0]
+    assert [m.content for m in kept["row-2_paraphrased"].messages] == list(new.values())
+    lines = {line["row_id"]: line for line in decisions(done)}
+    assert [(lines[f"row-{n}"]["decision"], lines[f"row-{n}"]["decided_by"]) for n in range(4)] == [
+        ("kept", "rita"), ("deleted_by_reviewer", "rita"), ("paraphrased", "rita"), ("deleted_by_reviewer", "unattended: delete")]
+    assert lines["row-0"]["decided_at"] and lines["row-3"]["decided_at"] is None
+    assert lines["row-0"]["rule"].startswith("recipe: 8-gram coverage > 0.3")
+
+
+def test_a_persons_paraphrase_that_is_close_to_a_newer_eval_item_is_not_taken(bench, teacher: Teacher) -> None:
+    row = bench.sft("row", QUESTION, answer=PROBLEM.solution)
+    bench.add_eval("eval", [QUESTION + TAIL])
+    review(bench, teacher, [row], name="nobody")
+    new = {"question": other_problem(0).question, "answer": other_problem(0).solution}
+    decided = said(bench, "paraphrase", "row", **new)
+    for folder in ("index", "rows", "clean"):
+        (bench.folder / folder).rename(bench.folder / f"first-{folder}")
+    bench.add_eval("newer", [new["question"] + TAIL])
+    done = review(bench, teacher, [row], unattended="delete", decided=decided)
+    assert (done.facts["decided_by"], done.facts["band"]["deleted"]) == ({"unattended": 1}, 1)
+
+
+def test_the_judge_decides_only_where_the_recipe_says_so(bench, teacher: Teacher) -> None:
+    other, rivers = other_problem(1), "Name the rivers that flow through the old town of Prague."
+    rows = [bench.sft("same", QUESTION, answer=PROBLEM.solution), bench.sft("other", other.question, answer=other.solution),
+            bench.sft("rivers", rivers)]
+    # The item of "other" shares its first words with the row, and asks for other numbers.
+    changed = other.question.replace(str(other.b), str(other.b + 1))
+    bench.add_eval("eval", [QUESTION + TAIL, changed + TAIL, rivers + TAIL])
+    settings = {"cut_offs": {"ngram_coverage": {"review": 0.1}}, "ngram_size": 3}
+    clean = bench.decontaminate(rows, **settings)
+    index = load_manifest(str(bench.folder / "index"))
+    assert clean.written == {"review_sft": 3}
+
+    def do(judge: str) -> Manifest:
+        writer = ArtifactWriter(str(bench.folder / judge), stage="review")
+        review_band(clean, index, Review(unattended="keep", judge=judge), Decontaminate(**({"preset": "tulu3"} | settings)), teacher, writer)
+        return writer.finish()
+
+    assert do("sort").facts["decided_by"] == {"unattended": 3}, "an opinion sorts the queue and decides nothing"
+    done = do("decide")
+    found = {line["row_id"]: (line["decision"], line["decided_by"], line["judge"]) for line in decisions(done)}
+    assert found["same"] == ("deleted_by_judge", "judge", f"both ask for {PROBLEM.a} + {PROBLEM.b}")
+    assert found["other"][:2] == ("kept", "judge") and "the row asks for 21 + 4 and the test item for 21 + 5" in found["other"][2]
+    assert found["rivers"] == ("kept", "unattended: keep", None), "no opinion, no verdict"
+    assert done.reasons == {"deleted_by_judge": 1}
 
 
 def test_an_empty_band(bench, teacher: Teacher) -> None:

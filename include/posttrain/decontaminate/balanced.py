@@ -1,0 +1,168 @@
+"""Preset `balanced`: n-gram coverage and similarities nominate (their cut-offs: presets.py), a few signals decide.
+
+Coverage over one half alone is right about every second time: half of what it flags are number sequences, titles, stock
+phrases and template wording. RULES is the whole decision, read from top to bottom; the first rule that speaks decides, and
+its name and signals are in matches.parquet. The numbers in LIMITS were chosen on labelled pairs (benchmarks/precision.py,
+docs/decontamination.md, "How balanced was chosen").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from posttrain.decontaminate.coverage import Match
+from posttrain.decontaminate.signals import Signals, signals
+
+if TYPE_CHECKING:
+    from posttrain.decontaminate.index import EvalIndex
+    from posttrain.decontaminate.presets import Measure
+
+@dataclass(frozen=True)
+class Limits:
+    """Every number of the rules. Weights are those of rarity.py: a rare word has nearly 1."""
+
+    covered: float = 0.9
+    """Coverage from which an item is wholly in the turn."""
+    worth: float = 2.6
+    """An item of less weight is a stock phrase unless it is most of the turn or a line of it."""
+    line_worth: float = 1.0
+    """An item of less weight is one even as a line of its own, and as a whole turn a person decides."""
+    share: float = 0.3
+    """Share of the turn from which the item is what the turn is about."""
+    part: float = 0.4
+    """Coverage from which part of an item is the item with other numbers or names."""
+    wording: float = 0.6
+    focus: float = 0.6
+    phrase: float = 1.0
+    """Covered weight below which the shared n-grams are a stock phrase."""
+    near: float = 0.85
+    """Wording and focus from which, with the same numbers and names, it is the same item and not a variant."""
+    reworded_share: float = 0.7
+    """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
+    reworded_worth: float = 1.5
+    same_numbers: float = 0.51
+    """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
+    same_numbers_wording: float = 0.3
+    quantities: float = 0.6
+    """Two numbers that are no sequence."""
+    dense: float = 0.85
+    """Cosine of sentence vectors from which a person looks at a pair whatever its words are."""
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a pair. `score` is the share of the item that is found, by n-grams or by words: the larger."""
+
+    decision: Literal["remove", "review", "keep"]
+    rule: str
+    score: float
+    signals: tuple[str, ...]
+
+
+# ---------------------------------------------------------------- the rules, in order
+
+
+def is_whole_turn(s: Signals) -> bool:
+    return s.whole_turn
+
+
+def is_covered(s: Signals) -> bool:
+    return s.coverage >= LIMITS.covered and s.covered_share >= LIMITS.covered
+
+
+def is_wholly_there(s: Signals) -> bool:
+    """All of the item is in the turn, and there is enough of it, or it is a line or most of the turn, to be no phrase."""
+    line = s.own_line and s.worth >= LIMITS.line_worth
+    return line or (is_covered(s) and (s.worth >= LIMITS.worth or s.share >= LIMITS.share))
+
+
+def is_question_alone(s: Signals) -> bool:
+    """Of passage and question the question is there, and says enough to be known again."""
+    return len(s.fields) > 1 and max(score for _, score in s.fields) >= LIMITS.covered and s.covered >= LIMITS.worth
+
+
+def is_variant(s: Signals) -> bool:
+    """Most of the wording in one place that says little else, and this place is the turn or its begin or end."""
+    part = s.coverage >= LIMITS.part and s.covered >= LIMITS.phrase and not is_covered(s)
+    same_words = s.wording >= LIMITS.wording and s.focus >= LIMITS.focus
+    return part and same_words and (s.share >= LIMITS.share or s.at_edge)
+
+
+def is_part(s: Signals) -> bool:
+    """The turn says nothing but a good part of the item: a shortened copy."""
+    return s.coverage >= LIMITS.part and s.covered >= LIMITS.phrase and s.share >= LIMITS.near and s.focus >= LIMITS.near
+
+
+def is_reworded(s: Signals) -> bool:
+    """The words of the item and hardly any other, in whatever order, and no other numbers."""
+    near = s.wording >= LIMITS.near and s.focus >= LIMITS.near and s.share >= LIMITS.reworded_share
+    return near and s.worth >= LIMITS.reworded_worth and s.numbers != "other"
+
+
+def has_same_numbers(s: Signals) -> bool:
+    """Similar words with the same numbers, which are no sequence: an exercise told anew, not another exercise."""
+    told_anew = s.reworded >= LIMITS.same_numbers and s.wording >= LIMITS.same_numbers_wording
+    return told_anew and s.quantities >= LIMITS.quantities and s.worth >= LIMITS.reworded_worth
+
+
+def is_near_in_meaning(s: Signals) -> bool:
+    return s.dense >= LIMITS.dense
+
+
+RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
+    ("the whole turn is the item", is_whole_turn),
+    ("the whole item is in the turn", is_wholly_there),
+    ("the question without its passage", is_question_alone),
+    ("the item with other numbers or names", is_variant),
+    ("a part of the item and nothing else", is_part),
+    ("the item's words in another order", is_reworded),
+    ("other words with the same numbers", has_same_numbers),
+    ("near in meaning", is_near_in_meaning),
+)
+
+
+def judge(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Match]) -> Verdict:
+    """What becomes of a turn and an item, given the matches of this pair, by measure."""
+    s = signals(index, turn, item, matches)
+    rule = None if s.context_only else next((name for name, holds in RULES if holds(s)), None)
+    score = max((match.score for match in matches.values()), default=0.0)
+    if rule is None:
+        return Verdict("keep", f"balanced: {_why_kept(s)}", score, _words(s, matches))
+    return Verdict("remove" if _is_the_item(s) else "review", f"balanced: {rule}", score, _words(s, matches))
+
+
+def _is_the_item(s: Signals) -> bool:
+    """Whether what is found is certain enough to remove it without a person."""
+    if s.whole_turn:
+        return s.worth >= LIMITS.line_worth or s.words >= 8
+    agree = s.numbers != "other" and s.names != "other"
+    whole = s.coverage >= LIMITS.covered and (s.share >= 0.1 or s.own_line or s.at_edge)
+    near = s.wording >= LIMITS.near and s.focus >= LIMITS.near and s.coverage >= 0.5
+    return agree and (whole or near)
+
+
+def _why_kept(s: Signals) -> str:
+    if s.context_only:
+        return "the passage without its question"
+    if s.covered < LIMITS.phrase or (s.coverage >= LIMITS.covered and s.worth < LIMITS.worth):
+        return "template wording" if s.template_share >= 0.5 else "a stock phrase or a sequence of numbers"
+    if s.wording >= LIMITS.wording and s.focus >= LIMITS.focus:
+        return "a remark in a longer text"
+    return "too little of the item's wording"
+
+
+def _words(s: Signals, matches: Mapping[Measure, Match]) -> tuple[str, ...]:
+    """The signals as a reader of matches.parquet sees them: what spoke, with its value."""
+    found = [f"{measure} {match.score:.2f}" for measure, match in sorted(matches.items())]
+    found += [f"rare words {s.covered:.1f} of {s.worth:.1f}", f"wording {s.wording:.2f}", f"focus {s.focus:.2f}",
+              f"share of turn {s.share:.2f}"]
+    found += [name for name, holds in (("whole turn", s.whole_turn), ("own line", s.own_line and not s.whole_turn),
+                                       ("edge of turn", s.at_edge and not s.whole_turn)) if holds]
+    found += [f"{kind} {value}" for kind, value in (("numbers", s.numbers), ("names", s.names)) if value != "none"]
+    found += [f"field {name} {score:.2f}" for name, score in s.fields if len(s.fields) > 1]
+    return tuple([*found, f"template wording {s.template_share:.2f}"] if s.template_share else found)

@@ -1,0 +1,58 @@
+"""Which words of training turns need their stem looked up, for an exact comparison with Korean eval texts.
+
+    n = 3, eval "두 정수의 합", turn "그 두 정수를 합하면": both have a run of words that begin with 두, 정, 합
+
+Words with one stem begin alike (`tokens.beginning`). So n equal words in a row are n equal beginnings in a row: a turn
+without such a run has no n-gram of a Korean eval text, and a word outside of all such runs belongs to no shared n-gram.
+Few turns and few words are left for the analyser, which takes a second to start. An eval text of fewer than n words is
+one run of all its beginnings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from posttrain.decontaminate.ngrams import Filter, hashes_of
+from posttrain.decontaminate.tokens import Codes, Ints, Tokens
+
+
+@dataclass(frozen=True)
+class KoreanFilter:
+    """Size → the hashes, sorted, of the runs of so many beginnings that have a Korean one: of n, and of shorter texts as a whole."""
+
+    runs: dict[int, Codes]
+    filters: dict[int, Filter]
+
+    @staticmethod
+    def of_texts(texts: Tokens, ngram_size: int) -> KoreanFilter:
+        found: dict[int, list[Codes]] = {}
+        for k in texts.with_unread():
+            text = texts.of(k)
+            size = min(ngram_size, len(text))
+            has_korean = np.convolve(texts.unread[texts.bounds[k] : texts.bounds[k + 1]], np.ones(size, np.int64), "valid") > 0
+            found.setdefault(size, []).append(hashes_of(text, size)[has_korean])
+        return KoreanFilter.of_runs({size: np.unique(np.concatenate(parts)) for size, parts in sorted(found.items())})
+
+    @staticmethod
+    def of_runs(runs: dict[int, Codes]) -> KoreanFilter:
+        return KoreanFilter(runs, {size: Filter(hashes) for size, hashes in runs.items()})
+
+    def shared(self, turns: Tokens, few: int) -> npt.NDArray[np.bool_]:
+        """Which words lie in a run of an eval text; a text of less than `few` words counts only where it is as long as the turn."""
+        marked = np.zeros(len(turns.codes), np.bool_)
+        lengths = np.diff(turns.bounds)
+        for size, hashes in self.runs.items():
+            own = hashes_of(turns.codes, size)
+            starts = self._found(size, hashes, own)
+            turn = turns.text_of(starts)
+            starts = starts[(starts + size <= turns.bounds[turn + 1]) & ((size >= few) | (lengths[turn] == size))]
+            for step in range(size):
+                marked[starts + step] = True
+        return marked & turns.unread
+
+    def _found(self, size: int, hashes: Codes, own: Codes) -> Ints:
+        starts = self.filters[size].passing(own)
+        return starts[hashes[np.minimum(np.searchsorted(hashes, own[starts]), len(hashes) - 1)] == own[starts]]

@@ -1,0 +1,118 @@
+"""The output parts of decontaminated files, once all blocks are compared: sources that go, columns that agree, the books."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from posttrain.decontaminate.compare_block import KEPT, REMOVED, WHY, Part, Result, with_why
+from posttrain.decontaminate.json_rows import common_schema, with_schema
+from posttrain.shards import SECONDS_BETWEEN_LINES
+from posttrain.storage import ArtifactWriter
+
+log = logging.getLogger(__name__)
+OVERLAP = "eval_set_overlap"
+
+
+def drop_sources(parts: list[Part], overlapping: dict[str, list[str]], folder: Path) -> None:
+    """Move the rows of the overlapping sources from the clean and review parts to removed ones; `parts` says so afterwards."""
+    for part in [part for part in parts if part.role != REMOVED]:
+        source_of_row, numbers = np.frombuffer(part.source_of_row, np.int32), np.frombuffer(part.numbers, np.int64)
+        falls = np.isin(source_of_row, [n for n, source in enumerate(part.sources) if source in overlapping])
+        if not falls.any():
+            continue
+        table = pq.read_table(folder / part.name)
+        fallen = table.filter(pa.array(falls))
+        why = []
+        for place, number in zip(np.flatnonzero(falls).tolist(), numbers[falls].tolist(), strict=True):
+            source = part.sources[source_of_row[place]]
+            why.append({"row_id": f"{part.path}:{number}", "source": source, "file": part.path, "row": number, "reason": OVERLAP,
+                        "detail": "over the data-set rule on " + ", ".join(overlapping[source])})
+        rows = fallen if part.role == KEPT else fallen.select(fallen.column_names[:-1])  # the last says why it was in the band
+        name = part.name.replace(part.role, REMOVED, 1).removesuffix(".parquet") + f"-{part.role}.parquet"
+        pq.write_table(with_why(rows, why), folder / name, compression="zstd")
+        parts.append(Part(REMOVED, name, part.file, part.path, len(why), part.sources, source_of_row[falls].tobytes(),
+                          numbers[falls].tobytes()))
+        part.rows -= len(why)
+        part.source_of_row, part.numbers = source_of_row[~falls].tobytes(), numbers[~falls].tobytes()
+        if part.rows:
+            pq.write_table(table.filter(pa.array(~falls)), folder / part.name, compression="zstd")
+        else:
+            (folder / part.name).unlink()
+
+
+def agree_on_columns(parts: list[Part], folder: Path) -> None:
+    """Give all parts of a file the same columns of the same types: a field may be absent, or whole numbers, in some blocks."""
+    written = sorted((part for part in parts if part.rows), key=lambda part: part.file)
+    for _, group in groupby(written, key=lambda part: part.file):
+        own = {part.name: pq.read_schema(folder / part.name) for part in group}
+        rows = {name: pa.schema([f for f in schema if f.type != WHY]) for name, schema in own.items()}
+        first, *others = rows.values()
+        if all(first.equals(other) for other in others):
+            continue
+        common = common_schema(list(rows.values()))
+        for name, schema in own.items():
+            if not rows[name].equals(common):
+                table = pq.read_table(folder / name)
+                changed = with_schema(table, common)
+                why = [f.name for f in schema if f.type == WHY]
+                for column in why:
+                    changed = changed.append_column(schema.field(column), table.column(column))
+                pq.write_table(changed, folder / name, compression="zstd")
+
+
+def count_rows(results: list[Result], overlapping: dict[str, list[str]], out: ArtifactWriter) -> None:
+    """The books: read = kept + rejected for every source; a row of the band is kept until it is decided.
+
+    Facts: `outcome`, the rows that are clean, in the band and removed; every row is one of these.
+    """
+    read, band, gone = Counter[str](), Counter[str](), Counter[str]()
+    for result in results:
+        read.update(result.read)
+        band.update(result.band)
+        for (source, reason), rows in result.reasons.items():
+            gone[source] += rows
+            out.rejected(source, reason, rows)
+    for source in overlapping:
+        if rest := read[source] - gone[source]:
+            out.rejected(source, OVERLAP, rest)
+            gone[source], band[source] = read[source], 0
+    for source, rows in read.items():
+        out.read(source, rows)
+        out.kept(source, rows - gone[source])
+    removed, review = gone.total(), band.total()
+    out.facts["outcome"] = {"clean": read.total() - removed - review, "review": review, "removed": removed}
+
+
+class FileProgress:
+    """A line every few seconds: rows done, how much of the files, rows a second, and how long the rest will take."""
+
+    def __init__(self, stage: str, total: int) -> None:
+        self.stage, self.total = stage, total
+        self.bytes = self.rows = 0
+        self.started = self.spoke = time.monotonic()
+
+    def add(self, result: Result) -> None:
+        self.bytes += result.bytes
+        self.rows += result.rows
+        now = time.monotonic()
+        if now - self.spoke < SECONDS_BETWEEN_LINES and self.bytes < self.total:
+            return
+        self.spoke = now
+        seconds = max(now - self.started, 1e-9)
+        left = seconds * (self.total - self.bytes) / self.bytes if self.bytes else 0.0
+        log.info("%s: %s rows, %.0f %% of %.1f MB, %s rows/s, %.0f s left", self.stage, f"{self.rows:,}",
+                 100 * self.bytes / max(self.total, 1), self.total / 1e6, f"{self.rows / seconds:,.0f}", left)
+
+
+def outcome_of(facts: dict[str, Any]) -> str:
+    """One line for whoever started it."""
+    return ", ".join(f"{name} {rows:,}" for name, rows in facts["outcome"].items())

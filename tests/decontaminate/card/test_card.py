@@ -1,0 +1,75 @@
+"""The decontamination card: its page is what the command writes, and a pair file gives the figures one can redo by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from posttrain.decontaminate.card import CARD, PAIRS, PLOT, make_card
+from posttrain.decontaminate.card.__main__ import main
+from posttrain.decontaminate.card.leaks import CLEAN, LEAKS, TRANSLATED, card_items, card_rows
+from posttrain.decontaminate.card.pairs import PairsFileError, pair_scores, read_pairs
+
+
+def test_the_card_in_docs_is_what_the_command_writes(project: Path, tmp_path: Path) -> None:
+    make_card(tmp_path)
+    for name in (CARD, PLOT):
+        assert (project / "docs" / name).read_text(encoding="utf-8") == (tmp_path / name).read_text(encoding="utf-8"), (
+            f"docs/{name} is old: run `make decontamination-card`")
+
+
+def test_every_item_leaks_in_every_way_and_has_three_clean_rows() -> None:
+    items = card_items()
+    rows = list(card_rows(items))
+    assert {item.language for item in items} == {"en", "ko"}
+    assert len(rows) == len(items) * (len(LEAKS) + 1 + 3)
+    assert {row.kind for row in rows} == {*LEAKS, TRANSLATED, CLEAN}
+    changed = [(row.turn, item.question) for item in items for row in card_rows([item, *items])
+               if row.kind.startswith("paraphrased") and row.item == (item.language, item.number)]
+    assert all(turn != question for turn, question in changed)
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_pairs_of_texts(tmp_path: Path) -> None:
+    item = "A gardener plants 14 rows of 12 tulips and a storm breaks 95 of the flowers. How many tulips are left?"
+    path = write(tmp_path / "pairs.jsonl", [
+        {"train": item, "eval": item, "label": "same_item"},
+        {"train": "Which bird lays the largest eggs?", "eval": item, "label": "coincidence"},
+        {"train": "A knitter buys wool.", "eval": item, "label": "variant"},
+    ])
+    scores = pair_scores(*read_pairs(path, None, tmp_path))
+    for rule in ("preset tulu3", "preset balanced", "ngram_coverage ≥ 0.9"):
+        score = scores[rule]
+        assert (score.found, score.leaks, score.false, score.clean, score.recall, score.precision) == (1, 2, 0, 1, 0.5, 1.0)
+
+
+def test_a_wrong_line_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "pairs.jsonl", [{"train": "a", "eval": "b", "label": "x"}, {"train": "a"}])
+    with pytest.raises(PairsFileError, match=r"pairs.jsonl:2: expected train, eval and label"):
+        read_pairs(path, None, tmp_path)
+    files = write(tmp_path / "files.jsonl", [
+        {"train_file": "a", "train_file_index": 0, "eval_file": "b", "eval_file_index": 0, "label": "x"}])
+    with pytest.raises(PairsFileError, match="--data-root"):
+        read_pairs(files, None, tmp_path)
+
+
+def test_balanced_on_labelled_pairs_of_real_files(test_data: Path, tmp_path: Path) -> None:
+    """At least 90 % of the same items and variants, at a precision of at least .85, which coverage over one half misses."""
+    labelled = test_data / "contamination" / "labelled_pairs.jsonl"
+    scores = pair_scores(*read_pairs(labelled, test_data, tmp_path))
+    balanced, published = scores["preset balanced"], scores["preset tulu3"]
+    assert balanced.leaks == 24 and balanced.recall >= 0.9 and balanced.precision >= 0.85
+    assert published.precision < balanced.precision
+
+
+def test_the_command_writes_the_pairs_beside_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "pairs.jsonl", [{"train": "What is rust?", "eval": "What is rust?", "label": "same_item"}])
+    monkeypatch.setattr("sys.argv", ["card", "--out", str(tmp_path / "out"), "--pairs", str(path)])
+    assert main() == 0
+    assert "| preset balanced | 1.000 | 1.000 | 1 of 1 | 0 of 0 |" in (tmp_path / "out" / PAIRS).read_text(encoding="utf-8")
