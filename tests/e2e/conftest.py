@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,12 +39,17 @@ class ManyRows:
         return os.environ | {"POSTTRAIN_WORKSPACE": workspace, "POSTTRAIN_DATA_ROOT": str(self.data),
                              "POSTTRAIN_WORKERS": str(workers)}
 
-    def run(self, workspace: str, workers: int, run_id: str = "many") -> tuple[Run, str]:
-        """The data half on the command line, in a process of its own; the run, and what the command wrote to standard error."""
-        done = subprocess.run(
+    def command(self, workspace: str, workers: int, run_id: str, limit: int = -1) -> subprocess.CompletedProcess[str]:
+        """The data half on the command line, in a process of its own. No file may become larger than `limit` bytes."""
+        return subprocess.run(
             [sys.executable, "-m", "posttrain", "run", str(self.recipe), "--until", "mix", "--run-id", run_id],
             env=self.environment(workspace, workers), capture_output=True, text=True, check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         )
+
+    def run(self, workspace: str, workers: int, run_id: str = "many") -> tuple[Run, str]:
+        """The command to its end; the run, and what it wrote to standard error."""
+        done = self.command(workspace, workers, run_id)
         assert done.returncode == 0, done.stderr[-3000:]
         return load_run(run_id, workspace), done.stderr
 

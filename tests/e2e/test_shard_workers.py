@@ -20,6 +20,8 @@ from posttrain.schema import SFTExample
 from posttrain.storage import file_system, join, read_examples
 
 START_SECONDS = 60.0
+LIMIT = 3_000_000
+"""Bytes: more than any part file has here, and less than the signatures of 11,000 rows."""
 STAGES_OVER_SHARDS = ("filter", "decontaminate")
 
 
@@ -76,6 +78,19 @@ def test_two_workers_on_a_bucket_write_what_one_process_writes_into_a_folder(
     assert [name for name in found if name.endswith("/manifest.json") and "/shards/filter/" in name]
     assert not [name for name in found if ".tmp-" in name or ".shuffle" in name], "no temporary object is left"
     assert list(tmp_path.iterdir()) == [], "and no temporary file beside the bucket"
+
+
+def test_a_disk_that_is_full_in_the_worker_processes(many_rows, alone: Run, tmp_path: Path) -> None:
+    """A worker's error becomes one line of the command; with room again the same command goes on to the same bytes."""
+    done = many_rows.command(str(tmp_path), 2, "many", limit=LIMIT)
+    assert done.returncode == 1
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "File too large" in error and str(tmp_path) in error and "Traceback" not in done.stderr
+    assert [line.split()[0] for line in done.stderr.splitlines() if " done " in line] == ["collect"] * 3 + ["convert"] * 3
+    assert not list(tmp_path.rglob("*.tmp-*"))
+    run, said = many_rows.run(str(tmp_path), workers=2)
+    assert [r["stage"] for r in run.stage_records() if r["skipped"]] == ["collect"] * 3 + ["convert"] * 3
+    assert "filter: redone" in said and contents(run) == contents(alone)
 
 
 def test_one_changed_source_costs_its_own_shard_and_what_depends_on_it(many_rows, alone: Run, tmp_path: Path) -> None:
