@@ -251,7 +251,9 @@ def test_a_new_eval_set_leads_to_a_training_by_two_asset_events(standalone: Stan
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(value, allow_unicode=True), encoding="utf-8")
     arguments = [sys.executable, "-m", "posttrain", "run", str(tmp_path / "smoke.yaml"), "--until", "mix", "--run-id", "before"]
     subprocess.run(arguments, check=True, capture_output=True)
+    standalone.wait("the API answers", START_SECONDS, lambda: standalone.log_in() or standalone.token)
     for name in ("refresh_eval_index", "train_on_new_mixture"):
+        standalone.wait(f"{name} is loaded", START_SECONDS, lambda name=name: standalone.call("GET", f"/api/v2/dags/{name}"))
         standalone.call("PATCH", f"/api/v2/dags/{name}", {"is_paused": False})
     assets = {asset["name"]: asset["id"] for asset in standalone.call("GET", "/api/v2/assets")["assets"]}
     standalone.call("POST", "/api/v2/assets/events", {"asset_id": assets["eval_sets"], "extra": {"recipe": "smoke"}})
