@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 
-from posttrain_airflow.operators import RUN_ID, report_result
+from posttrain_airflow.operators import QUEUE_EMPTY, RUN_ID, report_result
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +41,7 @@ class DecideBand(HITLOperator):
         progress = self.prepare(run)
         if progress["open"] == 0:
             self.log.info("all %d rows of the band were decided before; nobody is asked", progress["rows"])
-            return {"chosen_options": [default], "params_input": {}, "responded_by_user": None}
+            return {"chosen_options": [default], "params_input": QUEUE_EMPTY, "responded_by_user": None}
         page = link_to_review(context["ti"].dag_id, context["ti"].run_id)
         self.body = (
             f"{progress['open']} of {progress['rows']} rows in the review band of preset `{run.recipe.decontaminate.preset}` are "

@@ -22,6 +22,10 @@ RUN_ID = "{{ ti.xcom_pull(task_ids='start', key='run_id') }}"
 """The id of the run folder, as the start task pushed it."""
 
 
+QUEUE_EMPTY = {"queue": "empty"}
+"""Comes with the answer to the question about the review band where the page gave it because no row was open any more."""
+
+
 class OutOfMemory(RuntimeError):
     """A stage's process ran out of memory: the same settings would end the same way again."""
 
@@ -73,17 +77,32 @@ class StageOperator(BaseOperator):
 
 
 class ReviewOperator(StageOperator):
-    """The review stage, with a person's decision on the band in place of the recipe's where there is one."""
+    """The review stage, with a person's answer for the open rows of the band in place of the recipe's where there is one."""
 
     def load_run(self, context: Context) -> Run:
         run = super().load_run(context)
         answer = context["ti"].xcom_pull(task_ids="review.decide_band")
         if not answer:
             return run
-        choice = answer["chosen_options"][0]
-        self.log.info("the review band: %s, decided by %s", choice, answer.get("responded_by_user") or "nobody in time")
+        choice, person = answer["chosen_options"][0], answer.get("responded_by_user")
+        if answer.get("params_input") == QUEUE_EMPTY:
+            self.log.info("the review band: every row was decided on the review page")
+        else:
+            self.log.info("rows of the review band that are open: %s, decided by %s", choice, person or "nobody in time")
+            if person:
+                _decide_rest(run, choice, person["name"])
         review = run.recipe.review.model_copy(update={"unattended": choice})
         return replace(run, recipe=run.recipe.model_copy(update={"review": review}))
+
+
+def _decide_rest(run: Run, choice: Any, who: str) -> None:
+    """A person's answer for the rows that are open is that person's decision about each of them, in the log as any other."""
+    from posttrain.decontaminate.review.decision_log import DecisionLog
+    from posttrain.decontaminate.review.desk import Desk, Filter
+
+    desk = Desk(run, DecisionLog(run.workspace))
+    if rows := desk.progress()["open"]:
+        desk.decide_all(Filter(status="open"), choice, who, expected=rows)
 
 
 class TrainOperator(StageOperator):

@@ -95,11 +95,22 @@ def _teacher(run: Run) -> dict[str, str]:
 
 
 def _elasticsearch() -> dict[str, str]:
+    """All variables that the library reads, those that the connection does not set as "": a key or password that the shell of
+    the worker has for another server must not be sent to this one."""
     connection = _connection(ELASTICSEARCH)
     if connection is None:
         return {}
-    return _filled(ELASTICSEARCH_URL=_address(connection), ELASTICSEARCH_USER=connection.login,
-                   ELASTICSEARCH_PASSWORD=connection.password)
+    extra = {name: "" if value is None else str(value).strip() for name, value in connection.extra_dejson.items()}
+    return {
+        "ELASTICSEARCH_URL": _address(connection),
+        "ELASTICSEARCH_API_KEY": extra.get("api_key", ""),
+        "ELASTICSEARCH_USER": connection.login or "",
+        "ELASTICSEARCH_PASSWORD": connection.password or "",
+        "ELASTICSEARCH_CA_FILE": extra.get("ca_certs", ""),
+        "ELASTICSEARCH_VERIFY_CERTS": extra.get("verify_certs", ""),
+        "ELASTICSEARCH_TIMEOUT_SECONDS": extra.get("timeout", ""),
+        "ELASTICSEARCH_PATIENCE_SECONDS": extra.get("patience", ""),
+    }
 
 
 def _filled(**values: str | None) -> dict[str, str]:

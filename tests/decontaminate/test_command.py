@@ -156,6 +156,20 @@ def test_a_wrong_call_says_what_is_wrong_and_leaves_nothing(
     assert (folder / "full" / "mine.txt").read_text() == "mine"
 
 
+def test_an_index_of_other_ngrams_is_refused(folder: Path) -> None:
+    assert posttrain(folder, "index_evals", "--in", "evals", "--out", "index")[0] == 0
+    ended, _, said = posttrain(folder, "decontaminate", "--train", "train.jsonl", "--evals", "index", "--out", "out",
+                               "--set", "ngram_size=5")
+    assert ended == 2 and "has 8-grams, and 5-grams are asked for" in re.sub(r"[\s│]+", " ", said)
+
+
+def test_elasticsearch_without_an_address_says_what_to_set(folder: Path) -> None:
+    ended, _, said = posttrain(folder, "decontaminate", "--train", "train.jsonl", "--evals", "evals", "--out", "out",
+                               "--index", "elasticsearch")
+    assert ended == 1 and "ELASTICSEARCH_URL" in said
+    assert sorted(path.name for path in folder.iterdir()) == ["evals", "train.jsonl"]
+
+
 def test_an_out_that_is_missing_is_named(folder: Path) -> None:
     ended, _, said = posttrain(folder, "decontaminate", "--train", "train.jsonl", "--evals", "evals")
     assert ended == 2 and "missing: --out" in said

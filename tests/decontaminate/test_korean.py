@@ -16,7 +16,8 @@ from posttrain.decontaminate.normalize import content_words, words
 
 @pytest.mark.parametrize(
     ("word", "stem"),
-    [("정수의", "정수"), ("합이", "합"), ("했다", "했"), ("사람들은", "사람"), ("물", "물"), ("있었습니다", "있"), ("10이고", "10"),
+    [("정수의", "정수"), ("합이", "합"), ("했다", "했"), ("사람들은", "사람"), ("물", "물"), ("있었습니다", "있"),
+     ("10이고", "10"),
      ("15개를", "15개"), ("AI가", "AI"), ("프로그래밍을", "프로그래밍"), ("ㅋㅋㅋ", "ㅋㅋㅋ")],
 )
 def test_a_stem_is_the_word_without_particles_and_endings(word: str, stem: str) -> None:

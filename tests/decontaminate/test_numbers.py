@@ -28,12 +28,13 @@ from posttrain.decontaminate.numbers import (
 
 
 @pytest.mark.parametrize(("text", "expected"), [
-    ("He pays $1,200 for three dozen, a third of 3,600.", [1200, 3, 12, 1 / 3, 3600]),
+    ("He pays $1,200 for three dozen, a third of 3,600.", [1200, 36, 1 / 3, 3600]),
     ("Three quarters, three-fifths, ⅔, 2/3, \\frac{2}{3} and ½", [0.75, 0.6, 2 / 3, 2 / 3, 2 / 3, 0.5]),
     ("twenty-five, twenty five, two hundred, 3 million, 1.5 thousand", [25, 25, 200, 3_000_000, 1500]),
     ("half as many, twice the price, thrice, a pair of doubles", [0.5, 2, 3, 2]),
     ("50% and 50 percent, .5 hours, 0.50", [50, 50, 0.5, 0.5]),
     ("one of them, the first one", []),
+    ("half an hour, two dozen, 3 dozen, a dozen, 2 halves", [30, 24, 36, 12, 2, 0.5]),
     ("one-third of the 30mph", [1 / 3, 30]),
     ("1{,}000 and 12,345.60; not a list 1,2,3", [1000, 12345.6, 1, 2, 3]),
     ("x2 and h_3 are names", []),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posttrain.decontaminate import korean, vocabulary
 from posttrain.decontaminate import tokens as tokens_module
-from posttrain.decontaminate import vocabulary
 from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.tokens import SharedCode, Tokens, tokenise, unread, word_code
 
@@ -55,14 +55,14 @@ def test_an_unread_korean_word_is_known_by_how_it_begins() -> None:
 @pytest.mark.parametrize("pair", [["abcdefghi", "abcdefghj"], ["word", "naïve"], ["정수", "words"]])
 def test_two_words_with_one_code_are_refused(pair: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot happen by chance: the mixing step forgets everything but where it ends."""
-    assert len(vocabulary.read_words(pair, 8).words) == 2
+    assert len(vocabulary.read_words(pair, 8, korean.StemReader()).words) == 2
     monkeypatch.setattr(tokens_module, "mixed", lambda codes: codes * np.uint64(0) + np.uint64(1 << 20))
     monkeypatch.setattr(tokens_module, "_mixed_number", lambda code: 1 << 20)
     tokens_module.word_code.cache_clear()
     tokens_module._chunk_codes.cache_clear()
     try:
         with pytest.raises(SharedCode):
-            vocabulary.read_words(pair, 8)
+            vocabulary.read_words(pair, 8, korean.StemReader())
     finally:
         monkeypatch.undo()
         tokens_module.word_code.cache_clear()

@@ -180,7 +180,9 @@ def test_a_new_eval_set_leads_to_a_training_by_two_asset_events(standalone: Stan
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(value, allow_unicode=True), encoding="utf-8")
     arguments = [sys.executable, "-m", "posttrain", "run", str(tmp_path / "smoke.yaml"), "--until", "mix", "--run-id", "before"]
     subprocess.run(arguments, check=True, capture_output=True)
+    standalone.wait("the API answers", START_SECONDS, lambda: standalone.log_in() or standalone.token)
     for name in ("refresh_eval_index", "train_on_new_mixture"):
+        standalone.wait(f"{name} is loaded", START_SECONDS, lambda name=name: standalone.call("GET", f"/api/v2/dags/{name}"))
         standalone.call("PATCH", f"/api/v2/dags/{name}", {"is_paused": False})
     assets = {asset["name"]: asset["id"] for asset in standalone.call("GET", "/api/v2/assets")["assets"]}
     standalone.call("POST", "/api/v2/assets/events", {"asset_id": assets["eval_sets"], "extra": {"recipe": "smoke"}})
@@ -191,7 +193,7 @@ def test_a_new_eval_set_leads_to_a_training_by_two_asset_events(standalone: Stan
     run = standalone.wait("a training", LOOP_SECONDS, training)[0]
     standalone.call("PATCH", f"/api/v2/dags/train_on_new_mixture/dagRuns/{run['dag_run_id']}", {"state": "failed"})
     assert run["run_type"] == "asset_triggered"
-    events = standalone.call("GET", "/api/v2/assets/events?order_by=id")["asset_events"]
+    events = standalone.call("GET", "/api/v2/assets/events?order_by=timestamp")["asset_events"]
     assert [(event["name"], event["source_dag_id"]) for event in events] == [
         ("eval_sets", None), ("training_mixture", "refresh_eval_index")]
     before, after = load_run("before").manifest("mix"), load_run(events[1]["extra"]["run_id"]).manifest("mix")

@@ -20,7 +20,7 @@ from posttrain.recipe import RECIPE_FOLDER
 from posttrain.storage import load_manifest
 
 DUCKS = "Janet's ducks lay sixteen eggs per day and she eats three of them for breakfast every single morning"
-ROWS = 60_000
+ROWS = 20_000
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from posttrain.decontaminate.review.desk import Desk, Filter
 from posttrain.problems import build_problem
 from posttrain.run import Run
 from posttrain_airflow.approvals import DecideBand, open_rows
+from posttrain_airflow.operators import QUEUE_EMPTY, ReviewOperator
 
 PROBLEM = build_problem("addition", 70, 9, random.Random(0), template=0)
 ITEM = PROBLEM.question + " Write one line for each step and say it in full sentences."
@@ -58,4 +59,22 @@ def test_nobody_is_asked_where_everything_was_decided_before(run: Run, asked: li
     Desk(run, DecisionLog(run.workspace)).decide_all(Filter(status="open"), "keep", "rita", expected=1)
     assert open_rows(run) == 0
     answer = DecideBand(task_id="decide_band", run_id="asked").execute(CONTEXT)
-    assert answer["chosen_options"] == ["delete"] and asked == []
+    assert (answer["chosen_options"], answer["params_input"], asked) == (["delete"], QUEUE_EMPTY, [])
+
+
+def after(answer: dict[str, Any], run: Run) -> Run:
+    """The run as the review stage gets it, after this answer."""
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: {"chosen_options": ["delete"], "params_input": {}} | answer)
+    return ReviewOperator(task_id="review", stage="review", run_id="asked").load_run({"ti": ti})
+
+
+def test_a_persons_answer_for_the_open_rows_is_in_the_log_under_that_persons_name(run: Run) -> None:
+    taken = after({"responded_by_user": {"id": "rita", "name": "rita"}}, run)
+    assert taken.recipe.review.unattended == "delete"
+    assert [(line.who, line.action, line.by_person) for line in DecisionLog(run.workspace).lines()] == [("rita", "delete", True)]
+
+
+def test_no_answer_in_time_and_an_empty_queue_are_nobodys_decision(run: Run) -> None:
+    assert after({"responded_by_user": None}, run).recipe.review.unattended == "delete"
+    after({"responded_by_user": {"id": "rita", "name": "rita"}, "params_input": QUEUE_EMPTY}, run)
+    assert DecisionLog(run.workspace).lines() == [] and open_rows(run) == 1

@@ -73,3 +73,14 @@ def test_a_changed_file_is_an_error_with_both_hashes(bench: Any, recipe: str) ->
     assert status == 1 and out == "" and before in err and after in err and "Traceback" not in err
     status, out, _ = posttrain("refresh-evals", recipe, "--accept", after[:12])
     assert status == 0 and "4 of 10 rows fell" in out
+
+
+def test_the_pages_and_books_of_a_run_know_the_new_version(bench: Any) -> None:
+    """`report`, `show` and `books` of the run; a row that fell says so in its lineage."""
+    bench.add_eval("farm", [bench.DUCKS])
+    run_id = json.loads(posttrain("refresh-evals", write_recipe(bench), "--json")[1])["run_id"]
+    page = Path(posttrain("report", run_id)[1].strip()).read_text(encoding="utf-8")
+    assert "preference_prompts" in page
+    assert posttrain("show", run_id)[0] == 0
+    status, out, _ = posttrain("lineage", "pair-ducks", "--run", run_id)
+    assert status == 0 and "dropped: contaminated (farm farm.jsonl:0: score 1 in turn 0" in out

@@ -48,6 +48,14 @@ def test_parts_without_a_row_that_falls_are_the_old_files(bench: Any) -> None:
     assert all(sha256_file(before.file(name)) == digest for name, digest in old.items()), "and no old file was written to"
 
 
+def test_eval_files_are_not_written(bench: Any) -> None:
+    path = bench.add_eval("farm", [bench.DUCKS])
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    do(start_refresh(bench.recipe))
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before and sorted(p.name for p in bench.root.iterdir()) == [
+        "farm.jsonl", "old.jsonl"]
+
+
 def test_nothing_falls_and_nothing_is_made(bench: Any) -> None:
     bench.add_eval("chess", ["White moves the queen in front of the king and mates in two moves whatever black replies to that"])
     stages, made = do(refresh := start_refresh(bench.recipe))

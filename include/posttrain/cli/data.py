@@ -14,7 +14,7 @@ from posttrain import recipe as settings_of
 from posttrain.cli import options
 from posttrain.cli.artifact import show_counts, unfinished, write_stage
 from posttrain.cli.convert_filters import filtered_conversion
-from posttrain.cli.evals import Evals, check_evals, eval_index, with_index
+from posttrain.cli.evals import Evals, check_evals, eval_index, is_recipe, with_index
 from posttrain.cli.mixture import default_mix
 from posttrain.cli.raw import chosen, collect_all, raw_sources
 from posttrain.cli.rows import UNSTATED, Inputs, read_inputs
@@ -246,7 +246,7 @@ def index_evals(
     evals = evals or recipe
     options.needed(out=out, **{"in": evals})
     check_evals(evals)
-    found = options.recipe_of(recipe)
+    found = options.recipe_of(recipe or (evals if is_recipe(evals) else None))
     with unfinished(out) as folder:
         manifest = eval_index(evals, found.decontaminate if found else settings_of.Decontaminate(), folder, out)
     show_counts(manifest, as_json)

@@ -65,7 +65,7 @@ def decontaminate(
     with unfinished(out) as folder:
         made = None if is_artifact(Path(evals)) else folder / "index"
         found = eval_index(evals, settings, folder, made)
-        _check_names(settings, found)
+        _check_index(settings, found)
         inputs, work = _work(train, found, settings, folder, dry_run)
         manifest = write_stage("decontaminate", "posttrain.decontaminate.files", folder, out, with_index(found, evals, inputs),
                                settings.model_dump(mode="json"), work)
@@ -138,9 +138,12 @@ def _settings(recipe: str | None, preset: str | None, index: str | None, changes
         raise typer.BadParameter(f"{'.'.join(map(str, place))}: {message}") from error
 
 
-def _check_names(settings: Decontaminate, index: Manifest) -> None:
-    """Cut-offs for an eval set that the index does not have would silently be none."""
-    known = index.facts["evals"]
+def _check_index(settings: Decontaminate, index: Manifest) -> None:
+    """Cut-offs for an eval set that the index does not have would silently be none; and its n-grams have the index's size."""
+    known, size = index.facts["evals"], index.facts["ngram_size"]
+    if size != settings.ngram_size:
+        raise typer.BadParameter(f"the index {index.path} has {size}-grams, and {settings.ngram_size}-grams are asked for: index "
+                                 "the eval sets again, or name their folder")
     for name in settings.evals:
         if name not in known:
             raise typer.BadParameter(f"evals.{name}: there is no such eval set; there are {', '.join(known)}")

@@ -72,16 +72,16 @@ def score_turns(index: EvalIndex, turns: list[str], floor: float) -> list[Match]
         near = np.argwhere(own[begin : begin + step] @ texts.T >= floor - 10.0**-DIGITS)
         found.append(near + [begin, 0])
     turn, text = np.concatenate(found).T
-    return _matches(index, own, turn, text, floor)
+    return matches_of(index, own, turn, text, floor)
 
 
 def score_nominated(index: EvalIndex, turns: list[str], nominated: list[list[int]], floor: float) -> list[Match]:
     """The matches among the eval texts (by number) that were nominated for each turn."""
     turn = np.repeat(np.arange(len(turns)), [len(numbers) for numbers in nominated])
-    return _matches(index, turn_vectors(index, turns), turn, np.fromiter(chain.from_iterable(nominated), np.int64), floor)
+    return matches_of(index, turn_vectors(index, turns), turn, np.fromiter(chain.from_iterable(nominated), np.int64), floor)
 
 
-def _matches(index: EvalIndex, own: Vectors, turn: Ints, text: Ints, floor: float) -> list[Match]:
+def matches_of(index: EvalIndex, own: Vectors, turn: Ints, text: Ints, floor: float) -> list[Match]:
     """The items of these pairs, each with the scores of all its texts; no words are covered."""
     texts, items = dense_part(index).vectors, len(index.texts_of_item)
     pairs = np.unique(turn * items + index.item_of_text[text])

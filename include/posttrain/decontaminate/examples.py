@@ -8,8 +8,8 @@ from typing import Any
 
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.matches import Finding
-from posttrain.decontaminate.normalize import spans, words
-from posttrain.decontaminate.spans import runs, train_places
+from posttrain.decontaminate.normalize import spans
+from posttrain.decontaminate.spans import runs, tokens_of, train_places
 from posttrain.decontaminate.turns import TrainingRow
 
 A_CELL = 2
@@ -47,7 +47,7 @@ class Examples:
         match, numbers = finding.match, self._index.texts(finding.match.item)
         texts = [self._index.text[text].as_py() for text in numbers]
         turn = next(text for place, text in row.turns if place == finding.turn)
-        places = train_places(match, [words(text) for text in texts], words(turn), self._index.ngram_size)
+        places = train_places(match, [tokens_of(text) for text in texts], tokens_of(turn), self._index.ngram_size)
         return {
             "row_id": row.id, "source": row.source, "turn": finding.turn, "eval": finding.eval, "item_id": finding.item_id,
             "measure": finding.measure, "score": match.score, "decision": finding.decision, "rule": finding.rule,

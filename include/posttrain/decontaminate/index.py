@@ -32,7 +32,7 @@ from posttrain.collect import SourceError, pinned, raw_name, source_files
 from posttrain.decontaminate import korean
 from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.ngrams import UNKNOWN, Filter, HashCollision, NgramTable, Words, build_table, hashes_of, salted
-from posttrain.decontaminate.normalize import NORMALISER, has_word, words
+from posttrain.decontaminate.normalize import NORMALISER, has_word, is_korean, words
 from posttrain.decontaminate.texts import eval_texts
 from posttrain.decontaminate.tokens import Codes, Ints, Tokens, codes_of, unread, word_code
 from posttrain.decontaminate.vectors import DenseIndex, load_vectors, write_vectors
@@ -48,6 +48,10 @@ ITEMS_SCHEMA = pa.schema([
 ])
 STEMS_SCHEMA = pa.schema([("word", pa.string()), ("stem", pa.string())])
 FIELDS_SCHEMA = pa.schema([("item", pa.int32()), ("field", pa.string()), ("text", pa.string())])
+
+
+KOREAN_TEXTS_FOR_A_PROCESS = 100
+"""Below this the start of a process takes longer than to read the words here."""
 
 
 class EvalFilesChanged(RuntimeError):
@@ -113,14 +117,28 @@ def index_eval_sets(
     Raises EvalFilesChanged where an eval file changes while it is read.
     """
     before = pinned_evals(evals, root, seed)
+    with korean.StemReader() as reader:
+        _index(evals, before, root, seed, settings, out, reader)
+    if pinned_evals(evals, root, seed) != before:
+        raise EvalFilesChanged(_difference(before, pinned_evals(evals, root, seed)))
+
+
+def _index(
+    evals: tuple[EvalSet, ...], pinned_before: list[dict[str, Any]], root: Path, seed: int, settings: Decontaminate,
+    out: ArtifactWriter, reader: korean.StemReader,
+) -> None:
     items: list[tuple[Any, ...]] = []
     fields: list[tuple[Any, ...]] = []
+    korean_texts = 0
     for spec in evals:
         for file, row, value in read_items(spec, root, seed):
             found = {} if isinstance(value, Broken) else eval_texts(value, spec.fields)
             texts = [(len(items), name, text) for name, text in found.items() if has_word(text)]
             if texts:
                 fields += texts
+                korean_texts += any(is_korean(text) for _, _, text in texts)
+                if korean_texts == KOREAN_TEXTS_FOR_A_PROCESS:
+                    reader.start()
                 items.append((spec.name, f"{file}:{row}", file, row, _json(value)))
             else:
                 out.read(spec.name)
@@ -128,19 +146,19 @@ def index_eval_sets(
     item_table, field_table = _columns(items, ITEMS_SCHEMA), _columns(fields, FIELDS_SCHEMA)
     out.write_table("items.parquet", item_table)
     out.write_table("fields.parquet", field_table)
-    read = read_words([text for _, _, text in fields], settings.ngram_size)
+    read = read_words([text for _, _, text in fields], settings.ngram_size, reader)
     _write_words(read, settings.ngram_size, out)
     if settings.dense_model:
         write_vectors(settings.dense_model, [text for _, _, text in fields], out)
-    if pinned_evals(evals, root, seed) != before:
-        raise EvalFilesChanged(_difference(before, pinned_evals(evals, root, seed)))
     counts = _counts([spec.name for spec in evals], item_table, field_table, np.diff(read.bounds), settings.ngram_size)
     for name, count in counts.items():
         out.read(name, count["items"])
         out.kept(name, count["items"])
     out.facts = {
         "ngram_size": settings.ngram_size, "normaliser": NORMALISER, "evals": counts, "eval_root": str(root),
-        "eval_files": [{"eval": e["name"], "file": file, "sha256": sha} for e in before for file, sha in e.get("files", ())],
+        "eval_files": [
+            {"eval": e["name"], "file": file, "sha256": sha} for e in pinned_before for file, sha in e.get("files", ())
+        ],
     }
 
 

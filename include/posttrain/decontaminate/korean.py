@@ -11,9 +11,15 @@ long names in one piece, and cost two thirds of its start and half of its memory
 from __future__ import annotations
 
 import functools
+import json
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+from posttrain.child_process import die_with_parent, python_path
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi
@@ -81,5 +87,51 @@ def roots(word: str) -> tuple[str, ...]:
     """
     found = [(form, tag.partition("-")[0]) for form, tag, _ in morphemes(word)]
     return tuple(
-        form[:-1] if tag in ("VV", "VA") and len(form) > 1 and form[-1] in "하되" else form for form, tag in found if tag in _ROOTS
+        form[:-1] if tag in ("VV", "VA") and len(form) > 1 and form[-1] in "하되" else form
+        for form, tag in found if tag in _ROOTS
     )
+
+
+# ---------------------------------------------------------------- another process
+
+
+class StemReader:
+    """Looks up stems in a process of its own, so that the analyser starts and works beside what the caller does."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "posttrain.decontaminate.korean"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": python_path()}, preexec_fn=die_with_parent,
+            )
+
+    def stems(self, words: list[str]) -> dict[str, str]:
+        """Word → stem; here, where no process was started."""
+        if self._process is None:
+            return {word: stem(word) for word in words}
+        process, self._process = self._process, None
+        answer, _ = process.communicate(json.dumps(words).encode())
+        if process.returncode:
+            raise RuntimeError(f"the process that reads Korean words ended with status {process.returncode}")
+        return dict(zip(words, json.loads(answer), strict=True))
+
+    def __enter__(self) -> StemReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def _serve() -> None:
+    stem("안녕하세요")  # starts the analyser before the words have come
+    words = json.loads(sys.stdin.buffer.read())
+    sys.stdout.buffer.write(json.dumps([stem(word) for word in words]).encode())
+
+
+if __name__ == "__main__":
+    _serve()

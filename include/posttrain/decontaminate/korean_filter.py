@@ -21,7 +21,8 @@ from posttrain.decontaminate.tokens import Codes, Ints, Tokens
 
 @dataclass(frozen=True)
 class KoreanFilter:
-    """Size → the hashes, sorted, of the runs of so many beginnings that have a Korean one: of n, and of shorter texts as a whole."""
+    """Size → the hashes, sorted, of the runs of so many beginnings of eval texts, a Korean one among them. Sizes below n hold
+    the shorter texts as a whole."""
 
     runs: dict[int, Codes]
     filters: dict[int, Filter]
@@ -41,7 +42,7 @@ class KoreanFilter:
         return KoreanFilter(runs, {size: Filter(hashes) for size, hashes in runs.items()})
 
     def shared(self, turns: Tokens, few: int) -> npt.NDArray[np.bool_]:
-        """Which words lie in a run of an eval text; a text of less than `few` words counts only where it is as long as the turn."""
+        """Which words lie in a run of an eval text; one of less than `few` words counts only where it is as long as the turn."""
         marked = np.zeros(len(turns.codes), np.bool_)
         lengths = np.diff(turns.bounds)
         for size, hashes in self.runs.items():

@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 from posttrain.decontaminate import balanced
 from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.index import EvalIndex
-from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.presets import PRESETS, CutOffs, Measure
 from posttrain.decontaminate.search import EvalSearch
-from posttrain.decontaminate.spans import covered_text, runs, train_places
+from posttrain.decontaminate.spans import covered_text, runs, tokens_of, train_places
 from posttrain.decontaminate.turns import TrainingRow, Turns, turns_of_lists
 from posttrain.recipe import Decontaminate
 from posttrain.storage import ArtifactWriter, read_batches
@@ -171,8 +170,8 @@ def match_row(row: TrainingRow, finding: Finding, index: EvalIndex) -> dict[str,
     """The line of `matches.parquet`."""
     match, numbers = finding.match, index.texts(finding.match.item)
     texts = [index.text[text].as_py() for text in numbers]
-    tokens = [words(text) for text in texts]
-    asked = words(next(text for place, text in row.turns if place == finding.turn))
+    tokens = [tokens_of(text) for text in texts]
+    asked = tokens_of(next(text for place, text in row.turns if place == finding.turn))
     best = match.scores.index(match.best)
     return {
         "row_id": row.id, "source": row.source, "turn": finding.turn, "eval": finding.eval, "item_id": finding.item_id,
@@ -196,7 +195,7 @@ class Evidence:
         self.decisions: Counter[str] = Counter()
         self._index = index
         self._buffer = io.BytesIO()
-        self._writer = pq.ParquetWriter(self._buffer, MATCHES_SCHEMA, compression="zstd")
+        self._writer: pq.ParquetWriter | None = None
         self._rows: list[dict[str, Any]] = []
 
     def add(self, row: TrainingRow, findings: Iterable[Finding]) -> None:
@@ -206,13 +205,14 @@ class Evidence:
         if len(self._rows) >= 20_000:
             self._flush()
 
-    def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=MATCHES_SCHEMA))
+    def _flush(self) -> pq.ParquetWriter:
+        writer = self._writer = self._writer or pq.ParquetWriter(self._buffer, MATCHES_SCHEMA, compression="zstd")
+        writer.write_table(pa.Table.from_pylist(self._rows, schema=MATCHES_SCHEMA))
         self._rows = []
+        return writer
 
     def _bytes(self) -> bytes:
-        self._flush()
-        self._writer.close()
+        self._flush().close()
         return self._buffer.getvalue()
 
     def write_file(self, path: Path) -> None:

@@ -44,9 +44,8 @@ def open_search(manifest: Manifest, settings: Decontaminate) -> Iterator[EvalSea
     if settings.index == "embedded":
         yield embedded(index)
         return
-    from posttrain.decontaminate.elastic import connect, ensure_index, score_turns_there
+    from posttrain.decontaminate.elastic import ElasticSearch, connect, ensure_index
 
-    with connect() as client:
-        name = ensure_index(client, index, manifest.content)
-        there = {"ngram_coverage": score_turns_there}
-        yield EvalSearch(index, lambda measure, turns, floor: there[measure](client, name, index, turns, floor))
+    with connect() as cluster:
+        there = ElasticSearch(cluster, ensure_index(cluster, index, manifest.content), index)
+        yield EvalSearch(index, there.score)

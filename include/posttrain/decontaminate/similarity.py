@@ -77,9 +77,9 @@ def _jaccard(shared: Floats, turn: Floats, text: Floats) -> Floats:
 
 
 KINDS: dict[WordMeasure, Kind] = {
-    "cosine": Kind(_product, np.sqrt, depth=0.7),
-    "wording": Kind(_product, np.sqrt, depth=0.7),
-    "count_cosine": Kind(_product, np.sqrt, depth=0.2),
+    "cosine": Kind(_product, np.sqrt, depth=0.5),
+    "wording": Kind(_product, np.sqrt, depth=0.5),
+    "count_cosine": Kind(_product, np.sqrt, depth=0.04),
     "jaccard": Kind(_jaccard, np.positive, depth=0.7),
 }
 """The depths are those that were fastest at .6: counts without idf share their mass with common words, which nominate much."""
@@ -121,7 +121,7 @@ def texts_of(index: EvalIndex, measure: WordMeasure) -> Side:
 @functools.lru_cache(maxsize=4)
 def _postings(index: EvalIndex, measure: WordMeasure, floor: float) -> Nominating:
     side, kind = texts_of(index, measure), KINDS[measure]
-    return postings_of(nominating(side, _need(side, measure, kind.depth * floor), kind))
+    return postings_of(nominating(side, kind.depth * _need(side, measure, floor), kind))
 
 
 # ---------------------------------------------------------------- matches
@@ -132,8 +132,7 @@ def _matches(index: EvalIndex, measure: WordMeasure, turns: list[str], floor: fl
         return []
     counts, texts, kind = turn_counts(index, turns), texts_of(index, measure), KINDS[measure]
     own = side_of(index, measure, counts)
-    terms = nominating(own, _need(own, measure, kind.depth * floor), kind)
-    turn, text = similar_pairs(own, texts, terms, _postings(index, measure, floor), kind, floor)
+    turn, text = similar_pairs(own, texts, _need(own, measure, floor), _postings(index, measure, floor), kind, floor)
     return matches_of(index, measure, counts, turn, text, partial(scores_of, own, texts, kind=kind))
 
 

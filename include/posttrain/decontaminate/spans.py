@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import groupby
 
 from posttrain.decontaminate.coverage import Match
+from posttrain.decontaminate.normalize import words
+
+
+@functools.lru_cache(maxsize=128)
+def tokens_of(text: str) -> tuple[str, ...]:
+    """The words of a text; a text is asked for once a match, and matches come text by text."""
+    return tuple(words(text))
 
 
 def runs(places: Sequence[int]) -> list[tuple[int, int]]:
@@ -15,12 +23,12 @@ def runs(places: Sequence[int]) -> list[tuple[int, int]]:
     return [(run[0], run[-1] + 1) for run in found]
 
 
-def covered_text(tokens: list[str], places: Sequence[int]) -> str:
+def covered_text(tokens: Sequence[str], places: Sequence[int]) -> str:
     """The covered words of a text: "the cat sat … on the mat"."""
     return " … ".join(" ".join(tokens[begin:end]) for begin, end in runs(places))
 
 
-def train_places(match: Match, texts: list[list[str]], turn: list[str], ngram_size: int) -> list[int]:
+def train_places(match: Match, texts: Sequence[Sequence[str]], turn: Sequence[str], ngram_size: int) -> list[int]:
     """The places of the turn's words that the match rests on.
 
     Of n-gram coverage, the words of every n-gram that is covered in the item (of a text shorter than n, the whole text);

@@ -13,7 +13,7 @@ the row at and behind it, which gives the terms that nominate:
 
 S is the weight of what x and y share, W of all that a text has; s ≥ 0 damps the score of small texts. Jaccard is w = 1, s = 0.
 
-`similar_pairs` lets a few more terms nominate than that (`Kind.depth`) and multiplies those of both sides: the product is all
+`similar_pairs` lets more terms nominate than that (`Kind.depth`) and multiplies those of both sides: the product is all
 that is shared up to the term where the shorter of the two nominating lists ends, and what comes behind it is at most `rest`,
 the larger of the two rows' tails. Only pairs whose product and rest together reach the floor are scored. (Prefix and suffix
 bounds: AllPairs, Bayardo et al. 2007; PPJoin, Xiao et al. 2008; L2AP, Anastasiu and Karypis 2014.)
@@ -49,8 +49,8 @@ class Kind:
     """How a similarity comes out of what two rows share.
 
     `score(shared, size of the turn, size of the text)`. `at_most(mass)`: what a row's tail of that mass can share with any
-    row. `depth`: the nominating terms of `similar_pairs` are those for `depth` times the floor, which changes
-    the time and not the result.
+    row. `depth`: in `similar_pairs` those terms nominate that do for `depth` times the need, which changes the time and not
+    the result.
     """
 
     score: Callable[[Floats, Floats, Floats], Floats]
@@ -101,11 +101,16 @@ def nominating(side: Side, need: Floats, kind: Kind) -> Nominating:
 
 
 def similar_pairs(
-    turns: Side, texts: Side, own: Nominating, postings: Nominating, kind: Kind, floor: float,
+    turns: Side, texts: Side, need: Floats, postings: Nominating, kind: Kind, floor: float,
 ) -> tuple[Ints, Ints]:
-    """(turn, text) of all pairs that score at least `floor`, in that order. `postings` has a row for each term."""
+    """(turn, text) of all pairs that score at least `floor`, in that order.
+
+    `need` is that of the turns at the floor; `postings` has a row for each term, of the terms that nominate at `kind.depth`.
+    """
+    own = nominating(turns, kind.depth * need, kind)
+    least = kind.at_most(need) - np.maximum(own.rest, postings.rest.max(initial=0.0)) - SLACK
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
-    for turn, text, product in _products(own, postings):
+    for turn, text, product in _products(own, postings, least):
         most = product + np.maximum(own.rest[turn], postings.rest[text])
         most = np.minimum(most, np.minimum(turns.size[turn], texts.size[text]))
         possible = kind.score(most, turns.size[turn], texts.size[text]) >= floor - SLACK
@@ -122,15 +127,17 @@ def postings_of(texts: Nominating) -> Nominating:
     return Nominating(texts.matrix.T.tocsr(), texts.rest)
 
 
-def _products(own: Nominating, postings: Nominating) -> Iterator[tuple[Ints, Ints, Floats]]:
-    """(turn, text, product of their nominating terms) of the pairs that share one, a group of turns at a time."""
+def _products(own: Nominating, postings: Nominating, least: Floats) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """(turn, text, product of their nominating terms) of the pairs with a product of at least `least`, by groups of turns."""
     matrix = own.matrix
     cost = np.concatenate([[0], np.cumsum(np.diff(postings.matrix.indptr)[matrix.indices], dtype=np.int64)])[matrix.indptr]
     begin = 0
     while begin < matrix.shape[0]:
         end = max(begin + 1, int(np.searchsorted(cost, cost[begin] + PRODUCTS_AT_ONCE, side="right")) - 1)
-        pairs = (matrix[begin:end] @ postings.matrix).tocoo()
-        yield pairs.row.astype(np.int64) + begin, pairs.col.astype(np.int64), pairs.data
+        pairs = matrix[begin:end] @ postings.matrix
+        kept = np.flatnonzero(pairs.data >= np.repeat(least[begin:end], np.diff(pairs.indptr)))
+        turn = np.searchsorted(pairs.indptr, kept, side="right") - 1 + begin
+        yield turn, pairs.indices[kept].astype(np.int64), pairs.data[kept]
         begin = end
 
 

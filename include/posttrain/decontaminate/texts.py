@@ -5,6 +5,7 @@ Both sides go by the same table of prompt fields, so that a published eval file 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -42,8 +43,9 @@ def eval_texts(item: Any, fields: tuple[str, ...] = ()) -> dict[str, str]:
     if fields:
         found = {name: text_of(_value(item, name)) for name in fields}
         return {name: text for name, text in found.items() if text}
+    known = _keys_of(tuple(item))
     for name in PROMPT_FIELDS:
-        if text := text_of(_value(item, name)):
+        if name in known and (text := text_of(item[known[name]])):
             context = text_of(_value(item, CONTEXT_FIELDS[name])) if name in CONTEXT_FIELDS else ""
             return {name: f"{text}\n{context}" if context else text}
     return {}
@@ -63,11 +65,13 @@ def turns_of_row(row: Any, roles: tuple[str, ...] | None) -> list[tuple[int, str
     A row in no known form is compared by all texts that it holds, as one turn: what cannot be told apart must not slip through.
     """
     if isinstance(row, dict):
+        known = _keys_of(tuple(row))
         for name in CONVERSATION_FIELDS:
-            if turns := _turns_of(_value(row, name), roles):
+            if name in known and (turns := _turns_of(row[known[name]], roles)):
                 return turns
-        if turns := [(n, text) for n, (role, text) in enumerate(_tree(_value(row, "prompt"))) if roles is None or role in roles]:
-            return [(n, text) for n, text in turns if text]
+        tree = enumerate(_tree(_value(row, "prompt")))
+        if turns := [(n, text) for n, (role, text) in tree if text and (roles is None or role in roles)]:
+            return turns
         history = _value(row, "history")
         pairs = [pair for pair in history if isinstance(pair, list) and pair] if isinstance(history, list) else []
     else:
@@ -93,6 +97,8 @@ def _tree(node: Any) -> Iterator[tuple[Any, str]]:
 
 def _turns_of(value: Any, roles: tuple[str, ...] | None) -> list[tuple[int, str]]:
     if isinstance(value, str):
+        if "Human:" not in value:
+            return []
         turns = [(n, m[2].strip()) for n, m in enumerate(_TRANSCRIPT_TURN.finditer(value)) if m[1] == "Human" or not roles]
         return [(n, text) for n, text in turns if text]
     if not isinstance(value, list):
@@ -125,6 +131,11 @@ def text_of(value: Any) -> str:
 
 
 def _value(row: dict[str, Any], name: str) -> Any:
-    if name in row:
-        return row[name]
-    return next((value for key, value in row.items() if isinstance(key, str) and key.lower() == name.lower()), None)
+    return row[name] if name in row else row.get(_keys_of(tuple(row)).get(name.lower()))
+
+
+@functools.lru_cache(maxsize=1024)
+def _keys_of(keys: tuple[Any, ...]) -> dict[str, Any]:
+    """Name in small letters → the key of a row that has these keys; a key that is written so goes before one with capitals."""
+    named = [key for key in keys if isinstance(key, str)]
+    return {key.lower(): key for key in reversed(named)} | {key: key for key in named if key == key.lower()}

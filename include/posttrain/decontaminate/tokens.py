@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -32,6 +31,7 @@ CHARACTERS_AT_ONCE = 1_000_000
 
 _HALF = np.uint64(32)
 _LANE = 8
+_BYTES_OF_SYLLABLE = 3
 _LONGEST = 64
 """Bytes of a word that are read as numbers; a longer one is hashed by BLAKE2."""
 
@@ -72,10 +72,14 @@ def tokenise(texts: Sequence[str], stem: Stem = korean.stem) -> Tokens:
 
 def unread(texts: Sequence[str]) -> Tokens:
     """The words of all texts, without looking up the stems of Korean words."""
+    return joined(Segments(texts[part]).tokens() for part in parts(texts))
+
+
+def joined(of_parts: Iterable[Tokens]) -> Tokens:
+    """The tokens of all texts from those of some."""
     found = [Tokens(np.zeros(0, np.uint64), np.zeros(1, np.int64), np.zeros(0, np.bool_))]
     end = 0
-    for part in parts(texts):
-        own = Segments(texts[part]).tokens()
+    for own in of_parts:
         found.append(Tokens(own.codes, own.bounds[1:] + end, own.unread))
         end += len(own.codes)
     return Tokens(*(np.concatenate(arrays) for arrays in zip(*((t.codes, t.bounds, t.unread) for t in found), strict=True)))
@@ -183,9 +187,15 @@ class Segments:
         self.ends -= np.searchsorted(found, self.ends)
         self.data = np.delete(data, found).tobytes()
 
+    @functools.cached_property
+    def numbers(self) -> Codes:
+        """The eight bytes from each place on, as a number."""
+        return np.ndarray((len(self.lower) - _LANE + 1,), "<u8", self.lower, strides=(1,))
+
+    @functools.cached_property
     def codes(self) -> Codes:
         """The code of each chunk by its bytes; meaningless for one that is not ASCII."""
-        numbers = np.ndarray((len(self.lower) - _LANE + 1,), "<u8", self.lower, strides=(1,))
+        numbers = self.numbers
         codes = mixed(numbers.take(self.starts) & _KEPT.take(np.minimum(self.lengths, _LANE)))
         longer = np.flatnonzero(self.lengths > _LANE)
         at = _LANE
@@ -201,6 +211,7 @@ class Segments:
     def bytes_of(self, k: int) -> bytes:
         return self.lower[self.starts[k] : self.starts[k] + self.lengths[k]]
 
+    @functools.cached_property
     def not_ascii(self) -> Ints:
         """The chunks that hold another character."""
         if self.lower.isascii():
@@ -219,38 +230,46 @@ class Segments:
         return place[self.starts[place] == found]
 
     def tokens(self) -> Tokens:
-        codes, bounds = self.codes(), np.concatenate([[0], np.searchsorted(self.starts, self.ends)])
-        place = self.commands()
-        commands = [None if long else _command(self.bytes_of(k))
-                    for k, long in zip(place.tolist(), (self.lengths[place] > _LONGEST).tolist(), strict=True)]
-        others = self.not_ascii()
+        codes, bounds = self.codes.copy(), np.concatenate([[0], np.searchsorted(self.starts, self.ends)])
+        counts, korean_words = np.ones(len(codes), np.int64), np.zeros(len(codes), np.bool_)
+        for k in self.commands().tolist():
+            command = _command(self.bytes_of(k)) if self.lengths[k] <= _LONGEST else None
+            if command is not None:
+                codes[k], counts[k] = command[0] if command else 0, len(command)
+        others = self.not_ascii
+        if len(others):
+            syllables = self._are_syllables(others)
+            korean_words[others[syllables]] = True
+            codes[others[syllables]] = mixed(self.numbers.take(self.starts[others[syllables]]) & _KEPT[_BYTES_OF_SYLLABLE])
+            others = others[~syllables]
         begins, ends = self.starts[others].tolist(), (self.starts[others] + self.lengths[others]).tolist()
         # The bytes as they came: lower case is the normaliser's work here.
         read = [_chunk_codes(self.data[begin:end]) for begin, end in zip(begins, ends, strict=True)]
-        unread = [_is_korean_chunk(self.data[begin:end]) for begin, end in zip(begins, ends, strict=True)]
-        for k, own in zip(place.tolist(), commands, strict=True):
-            if own is not None and len(own) == 1:
-                codes[k] = own[0]
-        counts = np.ones(len(codes), np.int64)
-        counts[place[[own == () for own in commands]]] = 0
-        counts[others] = np.fromiter(map(len, read), np.int64, len(read))
+        counts[others] = np.fromiter((len(own) for own, _ in read), np.int64, len(read))
         if not len(others) and counts.all():
-            return Tokens(codes, bounds, np.zeros(len(codes), np.bool_))
+            return Tokens(codes, bounds, korean_words)
         at = np.concatenate([[0], np.cumsum(counts)])
-        counts[others] = 0
-        plain = counts.astype(np.bool_)
-        result, korean_words = np.empty(int(at[-1]), np.uint64), np.zeros(int(at[-1]), np.bool_)
-        own = np.ones(int(at[-1]), np.bool_)
-        own[at[:-1][plain]] = False
-        result[~own] = codes[plain]
-        number = int(own.sum())
-        result[own] = np.fromiter(chain.from_iterable(read), np.uint64, number)
-        korean_words[own] = np.fromiter(chain.from_iterable(unread), np.bool_, number)
-        return Tokens(result, at[bounds], korean_words)
+        chunk_read = np.zeros(len(codes), np.bool_)
+        chunk_read[others] = True
+        several = np.repeat(chunk_read, counts)
+        result, unread = np.repeat(codes, counts), np.repeat(korean_words, counts)
+        result[several] = np.fromiter(chain.from_iterable(own for own, _ in read), np.uint64)
+        unread[several] = np.fromiter(chain.from_iterable(flags for _, flags in read), np.bool_)
+        return Tokens(result, at[bounds], unread)
+
+    def _are_syllables(self, chunks: Ints) -> npt.NDArray[np.bool_]:
+        """Which chunks are Hangul syllables and nothing else: in UTF-8 three bytes each, from EA B0 80 to ED 9D BF (the few
+        beyond that are read one by one)."""
+        data = np.frombuffer(self.data, np.uint8)
+        lead = np.flatnonzero(data - np.uint8(0xEA) <= 3)
+        first, second = data[lead], data[lead + 1]
+        lead = lead[((first != 0xEA) | (second >= 0xB0)) & ((first != 0xED) | (second <= 0x9D))]
+        number = np.bincount(np.searchsorted(self.starts, lead, side="right") - 1, minlength=len(self.starts))
+        return number[chunks] * _BYTES_OF_SYLLABLE == self.lengths[chunks]
 
     def spelled(self) -> dict[int, str]:
         """Code → word, of all words but Korean ones. Raises SharedCode where two words have one code."""
-        not_ascii = self.not_ascii()
+        not_ascii = self.not_ascii
         plain = np.ones(len(self.starts), np.bool_)
         plain[not_ascii] = False
         found = {int(code): self.bytes_of(k).decode() for code, k in self._distinct(np.flatnonzero(plain))}
@@ -264,12 +283,12 @@ class Segments:
 
     def _distinct(self, chunks: Ints) -> list[tuple[int, int]]:
         """(code, the first chunk with it). Every chunk is compared with the first of its code, byte by byte."""
-        encoded = pa.array(self.codes()[chunks]).dictionary_encode()
+        encoded = pa.array(self.codes[chunks]).dictionary_encode()
         number = encoded.indices.to_numpy()
         first = np.zeros(len(encoded.dictionary), np.int64)
         first[number[::-1]] = chunks[::-1]
         other = first[number]
-        numbers = np.ndarray((len(self.lower) - _LANE + 1,), "<u8", self.lower, strides=(1,))
+        numbers = self.numbers
         differs = self.lengths[chunks] != self.lengths[other]
         at, left = 0, np.flatnonzero(chunks != other)
         while len(left):
@@ -284,21 +303,12 @@ class Segments:
         return list(zip(encoded.dictionary.to_pylist(), first.tolist(), strict=True))
 
 
-_SYLLABLES = re.compile("[\uac00-\ud7a3]+")
-
-
 @functools.lru_cache(maxsize=1 << 16)
-def _chunk_codes(chunk: bytes) -> tuple[int, ...]:
-    text = chunk.decode("utf-8", "surrogatepass")
-    if _SYLLABLES.fullmatch(text):  # the normaliser has nothing to do
-        return (beginning(text),)
-    return tuple(beginning(token) if is_korean(token) else word_code(token) for token in pieces(text))
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _is_korean_chunk(chunk: bytes) -> tuple[bool, ...]:
-    text = chunk.decode("utf-8", "surrogatepass")
-    return (True,) if _SYLLABLES.fullmatch(text) else tuple(map(is_korean, pieces(text)))
+def _chunk_codes(chunk: bytes) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """The codes of a chunk's words, and which of them are Korean and unread."""
+    tokens = pieces(chunk.decode("utf-8", "surrogatepass"))
+    unread = tuple(map(is_korean, tokens))
+    return tuple(beginning(token) if flag else word_code(token) for token, flag in zip(tokens, unread, strict=True)), unread
 
 
 @functools.lru_cache(maxsize=1 << 12)

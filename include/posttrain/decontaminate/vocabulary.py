@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from posttrain.decontaminate import korean
 from posttrain.decontaminate.korean_filter import KoreanFilter
-from posttrain.decontaminate.normalize import words
-from posttrain.decontaminate.tokens import Codes, Ints, Segments, SharedCode, codes_of, parts, unread, word_code
+from posttrain.decontaminate.normalize import is_korean, words
+from posttrain.decontaminate.tokens import Codes, Ints, Segments, SharedCode, codes_of, joined, parts, word_code
 
 Words = npt.NDArray[np.int32]
 
@@ -30,21 +30,21 @@ class EvalWords:
     korean: KoreanFilter
 
 
-def read_words(texts: Sequence[str], ngram_size: int) -> EvalWords:
+def read_words(texts: Sequence[str], ngram_size: int, reader: korean.StemReader) -> EvalWords:
     """Raises SharedCode where two words have one code: then nothing could tell them apart."""
     spelled: dict[int, str] = {}
+    of_parts = []
     for part in parts(texts):
-        for code, word in Segments(texts[part]).spelled().items():
+        segments = Segments(texts[part])
+        of_parts.append(segments.tokens())
+        for code, word in segments.spelled().items():
             _spell(spelled, code, word)
-    stems: dict[str, str] = {}
-
-    def remember(word: str) -> str:
-        return stems.setdefault(word, korean.stem(word))
-
-    beginnings = unread(texts)
+    beginnings = joined(of_parts)
+    as_written = {k: words(texts[k], str) for k in beginnings.with_unread()}
+    stems = reader.stems(list(dict.fromkeys(word for own in as_written.values() for word in own if is_korean(word))))
     codes = beginnings.codes.copy()
-    for k in beginnings.with_unread():
-        codes[beginnings.bounds[k] : beginnings.bounds[k + 1]] = codes_of(words(texts[k], remember))
+    for k, own in as_written.items():
+        codes[beginnings.bounds[k] : beginnings.bounds[k + 1]] = codes_of([stems.get(word, word) for word in own])
     for word in dict.fromkeys(stems.values()):
         _spell(spelled, word_code(word), word)
     encoded = pa.array(codes).dictionary_encode()

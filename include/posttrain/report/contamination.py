@@ -41,6 +41,7 @@ def contamination_view(manifest: Manifest, review: Manifest | None = None) -> di
         "pairs": [_pair(example) for example in _chosen(facts.get("examples", []))],
         "review": sorted(review.facts.get("decisions", {}).items(), key=lambda line: (-line[1], line[0])) if review else None,
         "unattended": review.facts.get("unattended") if review else None,
+        "decided_by": sorted(review.facts.get("decided_by", {}).items()) if review else [],
     }
 
 

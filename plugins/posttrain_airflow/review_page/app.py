@@ -199,7 +199,7 @@ def _decided(desk: Desk, entries: list[Entry], user: Any, **more: Any) -> JSONRe
     progress, went_on = desk.progress(), False
     if progress["open"] == 0:
         question = waiting.waiting_for(desk.run.run_id)
-        went_on = question is not None and waiting.answer(question, question.default, user)
+        went_on = question is not None and waiting.answer(question, question.default, user, queue_empty=True)
     cards = {entry.item.id: views.card(entry, desk.run.run_id, True) for entry in entries}
     return JSONResponse({"cards": cards, "progress": progress, "went_on": went_on} | more)
 

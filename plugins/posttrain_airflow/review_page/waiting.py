@@ -60,14 +60,19 @@ def _library_run(session: Any, dag_id: str, dag_run_id: str) -> str | None:
     return XComModel.deserialize_value(row) if row is not None else None
 
 
-def answer(waiting: Waiting, option: str, user: Any) -> bool:
-    """Answer a question as this user, by the function behind Airflow's own API; False where somebody was faster."""
+def answer(waiting: Waiting, option: str, user: Any, queue_empty: bool = False) -> bool:
+    """Answer a question as this user, by the function behind Airflow's own API; False where somebody was faster.
+
+    `option` is for the rows that are open; `queue_empty` says that there are none, and the page answers by itself.
+    """
     from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
     from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
     from airflow.utils.session import create_session
     from fastapi import HTTPException
 
-    payload = UpdateHITLDetailPayload(chosen_options=[option], params_input={})
+    from posttrain_airflow.operators import QUEUE_EMPTY
+
+    payload = UpdateHITLDetailPayload(chosen_options=[option], params_input=QUEUE_EMPTY if queue_empty else {})
     try:
         with create_session() as session:
             update_hitl_detail(
