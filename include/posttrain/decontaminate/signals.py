@@ -153,6 +153,13 @@ def signals(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Ma
     )
 
 
+def weight_found(index: EvalIndex, item: int, match: Match) -> tuple[float, float, float]:
+    """(coverage, covered weight, worth): the signals that need no look at the turn's words."""
+    known = _item(index, item)
+    covered = _covered(known, match)
+    return len(covered) / len(known.tokens), sum(known.weight[k] for k in covered), sum(known.weight)
+
+
 def _covered(item: _Item, match: Match | None) -> list[int]:
     """The covered places of an item, its texts end to end."""
     if match is None:
