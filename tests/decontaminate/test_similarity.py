@@ -7,7 +7,6 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,21 +60,6 @@ def test_the_seed_examples_by_count_cosine_and_jaccard(index_of) -> None:
     assert score(similarity.count_cosine(index, [landmark], 0.1)) == round(4 / math.sqrt(5 * 13), 9)
     assert score(similarity.jaccard(index, [answer], 0.1)) == 0.5
     assert score(similarity.jaccard(index, [landmark], 0.1)) == round(4 / 14, 9)
-
-
-def test_preset_seed_decides_about_its_examples_as_it_says(bench) -> None:
-    """Through the whole stage: the answer and the Korean paraphrase to the review band, the landmark kept, the copy removed."""
-    bench.add_eval("eval", [EIFFEL, "두 정수의 합이 10이고 곱이 24라면, 이 두 정수를 구하시오."])
-    manifest = bench.decontaminate([
-        bench.sft("answer", "The Eiffel Tower is located in Paris."),
-        bench.sft("landmark", "The Eiffel Tower is a famous landmark in France, known for its structure."),
-        bench.sft("korean", "두 수의 합이 10이고 두 수를 곱하면 24일 때, 두 수를 찾아라."),
-        bench.sft("copy", EIFFEL),
-    ], preset="seed")
-    matches = pq.read_table(manifest.file("matches.parquet")).to_pylist()
-    decided = {(match["row_id"], match["decision"], match["measure"]) for match in matches if match["decision"] != "keep"}
-    assert {("answer", "review", "count_cosine"), ("korean", "review", "reworded"), ("copy", "remove", "count_cosine")} <= decided
-    assert {(row, decision) for row, decision, _ in decided} == {("answer", "review"), ("korean", "review"), ("copy", "remove")}
 
 
 def test_exactly_on_the_cut_off_counts(index_of) -> None:
