@@ -201,8 +201,6 @@ def test_the_judge_decides_only_where_the_recipe_says_so(bench, teacher: Teacher
     index = load_manifest(str(bench.folder / "index"))
     assert clean.written == {"review_sft": 3}
 
-    chosen = Decontaminate(**({"preset": "tulu3"} | settings))
-
     def do(judge: str) -> Manifest:
         writer = ArtifactWriter(str(bench.folder / judge), stage="review")
         rules = Decontaminate(**({"preset": "tulu3"} | settings))
