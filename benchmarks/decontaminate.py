@@ -270,5 +270,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the data root of recipe `real`")
     parser.add_argument("--rows", type=int, default=939_344, help="rows of the large run (Tülu 3's SFT mixture has 939,344)")
-    parser.add_argument("--verbatim", action="store_true", help="find a copy of every eval item, too (minutes: templates match often)")
+    parser.add_argument("--verbatim", action="store_true", help="find a copy of every eval item, too: minutes")
     main(parser.parse_args())
