@@ -42,10 +42,10 @@ class Limits:
     reworded_share: float = 0.7
     """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
     reworded_worth: float = 1.5
-    same_numbers: float = 0.51
+    same_numbers: float = 0.5
     """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
-    same_numbers_wording: float = 0.3
-    quantities: float = 0.6
+    same_numbers_wording: float = 0.2
+    quantities: float = 0.3
     """Two numbers that are no sequence."""
     dense: float = 0.85
     """Cosine of sentence vectors from which a person looks at a pair whatever its words are."""
