@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from posttrain.decontaminate.elastic import Cluster, ensure_index, index
-from posttrain.decontaminate.index import load_index
-from posttrain.storage import Manifest
+from posttrain.decontaminate.index import index_eval_sets, load_index
+from posttrain.recipe import Decontaminate
+from posttrain.storage import ArtifactWriter, Manifest
 
 
 def numbered(first: int, last: int) -> str:
@@ -17,6 +18,13 @@ def numbered(first: int, last: int) -> str:
 
 def ensured(cluster: Cluster, manifest: Manifest) -> str:
     return ensure_index(cluster, load_index(manifest), manifest.content)
+
+
+def made(bench: Any, name: str) -> Manifest:
+    """An index artifact of the eval files as they are now."""
+    writer = ArtifactWriter(str(bench.folder / name), stage="index_evals")
+    index_eval_sets(tuple(bench.evals), bench.folder / "evals", 0, Decontaminate(), writer)
+    return writer.finish()
 
 
 def uuid(cluster: Cluster, name: str) -> str:
@@ -45,16 +53,16 @@ def test_texts_are_there_sentence_by_sentence_and_whole(cluster: Cluster, bench)
 
 def test_the_alias_moves_when_a_new_content_is_complete_and_the_old_index_goes(cluster: Cluster, bench) -> None:
     path = bench.add_eval("eval", [numbered(1, 20)])
-    first = ensured(cluster, bench.index())
+    first = ensured(cluster, made(bench, "first"))
     alias = first.rpartition("-")[0]
     assert list(cluster.client.indices.get_alias(name=alias)) == [first]
     path.write_text(path.read_text() + path.read_text().replace("w1", "v1"), encoding="utf-8")
-    second = ensured(cluster, bench.index())
+    second = ensured(cluster, made(bench, "second"))
     assert second != first and second.rpartition("-")[0] == alias
     assert list(cluster.client.indices.get_alias(name=alias)) == [second]
     assert not cluster.client.indices.exists(index=first)
     bench.add_eval("another", [numbered(1, 20)])
-    third = ensured(cluster, bench.index())
+    third = ensured(cluster, made(bench, "third"))
     assert third.rpartition("-")[0] != alias and cluster.client.indices.exists(index=second), "other eval sets: another alias"
 
 
@@ -87,12 +95,13 @@ def test_a_full_index_is_used_and_a_half_full_one_filled_up(cluster: Cluster, be
 
 def test_what_a_dead_run_left_is_removed_after_a_while(cluster: Cluster, bench, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bench.add_eval("eval", [numbered(1, 20)])
-    alias = ensured(cluster, bench.index()).rpartition("-")[0]
+    first = made(bench, "first")
+    alias = ensured(cluster, first).rpartition("-")[0]
     left = f"{alias}-left"
     cluster.client.indices.create(index=left)
-    ensured(cluster, bench.index())
+    ensured(cluster, first)
     assert cluster.client.indices.exists(index=left), "another run may just be filling it"
     monkeypatch.setattr(index, "LEFT_OVER_SECONDS", 0)
     path.write_text(path.read_text() * 2, encoding="utf-8")
-    ensured(cluster, bench.index())
+    ensured(cluster, made(bench, "second"))
     assert not cluster.client.indices.exists(index=left)
