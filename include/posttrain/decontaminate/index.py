@@ -332,7 +332,7 @@ class EvalIndex:
         return salted(codes_of(words(turn, self._stem)), self.salt)
 
     def _stem(self, word: str) -> str:
-        """The stem of a Korean word; the word itself where no beginning of it is a stem of the index, since it matches nothing."""
+        """The stem of a Korean word; the word itself where no beginning of it is a stem of the index: it matches nothing."""
         if word in self.stems:
             return self.stems[word]
         possible = korean.before_hangul(word) or any(word[:end] in self._known_stems for end in range(1, len(word) + 1))
