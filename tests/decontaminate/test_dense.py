@@ -76,9 +76,10 @@ def test_every_pair_over_the_floor_and_no_other(bench, model: Path, monkeypatch:
 
 
 def test_an_item_of_two_texts_scores_their_mean(bench, model: Path) -> None:
-    bench.add_eval("eval", [{"passage": "the sun ran home", "question": "the blue moon"}], fields=("passage", "question"))
+    passage, question = "the sun ran home the moon sat on the mat", "how many red cats and blue dogs are there"
+    bench.add_eval("eval", [{"passage": passage, "question": question}], fields=("passage", "question"))
     index = load_index(bench.index(Decontaminate(dense_model=str(model))))
-    match = dense.score_turns(index, ["the blue moon"], 0.99)[0]
+    match = dense.score_turns(index, [question], 0.99)[0]
     assert match.best == pytest.approx(1.0, abs=1e-5)
     assert match.score == pytest.approx(sum(match.scores) / 2, abs=1e-6)
     assert match.covered == ((), ())
