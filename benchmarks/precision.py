@@ -15,11 +15,14 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
+
 from posttrain.decontaminate.card import pairs_report
 from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
 from posttrain.decontaminate.matches import TrainingRow, decide, find_contamination, match_row
+from posttrain.decontaminate.normalize import spans, words
 from posttrain.decontaminate.search import embedded
-from posttrain.decontaminate.templates import TEMPLATE_ROWS, repeated_wordings
+from posttrain.decontaminate.templates import TEMPLATE_ROWS, repeated_wordings, template_places
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import Broken, file_format, read_raw_file
 from posttrain.recipe import Decontaminate, load_recipe
@@ -27,6 +30,7 @@ from posttrain.storage import ArtifactWriter
 
 OWN_PAIRS = [Path(__file__).with_name(name) for name in ("pairs_tuned.jsonl", "pairs_held_out.jsonl")]
 PRESETS = ("tulu3", "balanced")
+DOLLY = "google_flan-t5-base_decode_output.4of5.jsonl.gz"
 ROWS_AT_ONCE = 2_000
 
 
@@ -96,6 +100,32 @@ def flood(index: EvalIndex, files: dict[str, list[TrainingRow]]) -> None:
         print("    overlaps: " + "; ".join(f"{f} × {e} {n}" for (f, e), n in overlaps[preset].most_common(24)))
 
 
+def wrapped_rows(index: EvalIndex, files: dict[str, list[TrainingRow]]) -> None:
+    """Real prompts wrapped in the instruction of an eval set: the wording that begins the item with the most template wording."""
+    prompts = [row.turns[0][1] for row in files["nayohan__dolly-15k-analysis/" + DOLLY] if row.turns][:50]
+    for name in index.eval_names:
+        wording = max((leading_template(index, n) for n in np.flatnonzero(
+            index.eval_of_item == index.eval_names.index(name)).tolist()), key=len, default="")
+        if len(words(wording)) < 2 * index.ngram_size:
+            continue
+        rows = [TrainingRow(str(n), "wrapped", [(0, f"{wording} {prompt}")]) for n, prompt in enumerate(prompts)]
+        told = []
+        for preset in PRESETS:
+            found = find_contamination(rows, embedded(index), Decontaminate(preset=preset))
+            lines = sum(len(findings) for findings in found)
+            told.append(f"{preset}: {sum(decide(findings) != 'keep' for findings in found)} rows flagged, {lines:,} lines")
+        print(f"    {len(rows)} prompts in {len(words(wording))} words that {name} repeats: " + "; ".join(told))
+
+
+def leading_template(index: EvalIndex, item: int) -> str:
+    """The template wording that an item begins with, as it is written."""
+    text = index.texts(item)[0]
+    template = template_places(index, text)
+    length = len(template) if template.all() else int(np.argmin(template)) if len(template) else 0
+    written = index.text[text].as_py()
+    return written[: spans(written)[length - 1][2]] if length else ""
+
+
 def main(root: Path, pair_files: list[Path]) -> None:
     for path in pair_files:
         print(pairs_report(path, root), flush=True)
@@ -103,6 +133,7 @@ def main(root: Path, pair_files: list[Path]) -> None:
         index = real_index(root, Path(folder))
         files = training_rows(root)
         flood(index, files)
+        wrapped_rows(index, files)
         verbatim(index)
 
 

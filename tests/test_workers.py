@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,6 +18,26 @@ def test_the_results_come_in_the_order_of_the_items_and_from_other_processes() -
 def test_one_worker_or_one_item_needs_no_process() -> None:
     with Workers(1) as one, Workers(4) as many:
         assert set(one.map(_pid, range(3))) == set(many.map(_pid, [0])) == {os.getpid()}
+
+
+def test_a_stream_makes_its_items_when_they_are_needed_and_keeps_their_order() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[str]:
+        for n in range(40):
+            made.append(n)
+            yield "x" * n
+
+    with Workers(2) as workers:
+        results = workers.stream(len, items())
+        assert next(results) == 0
+        assert len(made) <= 2 * 2 + 1
+        assert list(results) == list(range(1, 40))
+
+
+def test_an_exception_in_a_stream_ends_it() -> None:
+    with Workers(2) as workers, pytest.raises(ValueError, match="invalid literal"):
+        list(workers.stream(int, ["1", "x", *map(str, range(20))]))
 
 
 def test_an_exception_comes_back_with_the_place_where_it_was_raised() -> None:

@@ -60,7 +60,7 @@ def test_a_sequence_of_numbers_is_no_trace_of_an_item(bench: Any) -> None:
     """8-grams of 1 … 12 cover 12 of 21 words, more than half: the published rule removes, balanced says why it keeps."""
     [finding] = findings(bench, "Print the even elements of the list [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].")
     assert finding.match.score > 0.5
-    assert (finding.decision, finding.rule) == ("keep", "balanced: a stock phrase or a sequence of numbers")
+    assert (finding.decision, finding.rule) == ("keep", "balanced: a stock phrase, template wording or a sequence of numbers")
 
 
 def test_a_stock_phrase_in_another_request_is_kept(bench: Any) -> None:

@@ -115,6 +115,12 @@ def test_passage_and_a_short_question_copied_together_score_1(score_of: Score) -
     assert score_of(item, numbered(1, 40, "p") + "\nWho won?", fields=("passage", "question")) == 1.0
 
 
+@pytest.mark.parametrize(("turn", "expected"), [("Read: Ann met Bob. Who spoke first? Answer.", 1.0), ("Who spoke first?", 0.0)])
+def test_two_short_fields_are_one_text(score_of: Score, turn: str, expected: float) -> None:
+    item = {"passage": "Ann met Bob.", "question": "Who spoke first?"}
+    assert score_of(item, turn, fields=("passage", "question")) == expected
+
+
 def test_a_short_question_alone_does_not_count_inside_another_text(score_of: Score) -> None:
     item = {"passage": numbered(1, 40, "p"), "question": "Who won?"}
     assert score_of(item, numbered(1, 12, "p") + "\nWho won?", fields=("passage", "question")) == 0.15
@@ -143,8 +149,8 @@ def test_a_batch_on_the_index_gives_what_the_definition_says(
     index = make_index(items, n)
     found = {(m.turn, m.item): m for m in score_turns(index, turns, floor)}
     for t, turn in enumerate(turns):
-        for i, texts in enumerate(items):
-            tokens = [words(text) for text in texts]
+        for i in range(len(items)):
+            tokens = [words(index.text[k].as_py()) for k in index.texts(i)]
             score, covered = item_score(tokens, words(turn), n)
             best = max(len(c) / len(text) for c, text in zip(covered, tokens, strict=True))
             if best > 0 and round(best, 9) >= floor:

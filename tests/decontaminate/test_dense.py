@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from posttrain.decontaminate import dense, vectors
@@ -75,12 +76,25 @@ def test_every_pair_over_the_floor_and_no_other(bench, model: Path, monkeypatch:
 
 
 def test_an_item_of_two_texts_scores_their_mean(bench, model: Path) -> None:
-    bench.add_eval("eval", [{"passage": "the sun ran home", "question": "the blue moon"}], fields=("passage", "question"))
+    passage, question = "the sun ran home the moon sat on the mat", "how many red cats and blue dogs are there"
+    bench.add_eval("eval", [{"passage": passage, "question": question}], fields=("passage", "question"))
     index = load_index(bench.index(Decontaminate(dense_model=str(model))))
-    match = dense.score_turns(index, ["the blue moon"], 0.99)[0]
+    match = dense.score_turns(index, [question], 0.99)[0]
     assert match.best == pytest.approx(1.0, abs=1e-5)
     assert match.score == pytest.approx(sum(match.scores) / 2, abs=1e-6)
     assert match.covered == ((), ())
+
+
+def test_a_recipe_that_names_a_model_removes_by_it(bench, model: Path) -> None:
+    """Through the whole stage, with n-grams switched off."""
+    bench.add_eval("eval", ["the red cat sat on the mat"])
+    copy, other = bench.sft("copy", "the red cat sat on the mat"), bench.sft("other", "home")
+    manifest = bench.decontaminate(
+        [copy, other], preset="tulu3", dense_model=str(model),
+        cut_offs={"ngram_coverage": {"remove": None}, "dense": {"remove": 0.99}})
+    matches = pq.read_table(manifest.file("matches.parquet")).to_pylist()
+    assert [(match["row_id"], match["measure"], match["decision"]) for match in matches] == [("copy", "dense", "remove")]
+    assert matches[0]["score"] == pytest.approx(1.0, abs=1e-5)
 
 
 def test_the_eval_texts_are_encoded_once_and_stored_in_the_index(bench, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

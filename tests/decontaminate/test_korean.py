@@ -56,10 +56,11 @@ def test_the_filter_loses_no_match(
 ) -> None:
     """Against the definition, for which every Korean word of every turn is analysed."""
     turns = turns + ([items[0][0] + " 그리고 " + turns[0]] if copied else [])
-    found = {(match.turn, match.item): match for match in score_turns(make_index(items, n), turns, 0.0)}
+    index = make_index(items, n)
+    found = {(match.turn, match.item): match for match in score_turns(index, turns, 0.0)}
     for t, turn in enumerate(turns):
-        for i, texts in enumerate(items):
-            score, covered = item_score([words(text) for text in texts], words(turn), n)
+        for i in range(len(items)):
+            score, covered = item_score([words(index.text[k].as_py()) for k in index.texts(i)], words(turn), n)
             if any(covered):
                 assert (found[t, i].score, found[t, i].covered) == (score, covered)
             else:

@@ -86,10 +86,11 @@ def test_idf_is_that_of_the_index_and_not_of_the_batch(index_of) -> None:
 
 
 def test_an_item_of_two_texts_scores_their_mean_and_is_given_for_its_best(index_of) -> None:
-    index = index_of({"passage": "red green blue grey", "question": "which colour is missing"}, fields=("passage", "question"))
-    found = similarity.jaccard(index, ["which colour is missing"], 0.9)
+    passage, question = "red green blue grey pink gold black white", "which colour is missing here among all those named"
+    index = index_of({"passage": passage, "question": question}, fields=("passage", "question"))
+    found = similarity.jaccard(index, [question], 0.9)
     assert [(match.scores, match.score, match.best) for match in found] == [((0.0, 1.0), 0.5, 1.0)]
-    assert found[0].covered == ((), (0, 1, 2, 3))
+    assert found[0].covered == ((), tuple(range(9)))
 
 
 def test_covered_places_are_those_of_shared_words(index_of) -> None:

@@ -37,6 +37,15 @@ def test_rows_that_the_new_eval_contains_fall_in_every_split(bench: Any, ids: Id
     assert made.manifest.facts["refreshed"]["fell"] == {"preference": 1, "preference_prompts": 1, "sft": 2}
 
 
+@pytest.mark.parametrize("preset", ["seed", "balanced"])
+def test_every_preset_takes_out_a_copy(bench: Any, ids: Ids, preset: str) -> None:
+    bench.settings = {"preset": preset}
+    bench.mixture()
+    bench.add_eval("farm", [bench.DUCKS])
+    _, made = do(start_refresh(bench.recipe))
+    assert made and ids(made.manifest)["sft"] == ["bread", "train", "bread"]
+
+
 def test_parts_without_a_row_that_falls_are_the_old_files(bench: Any) -> None:
     before = bench.mixture()
     bench.add_eval("farm", [bench.DUCKS])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from posttrain.decontaminate.coverage import Match
-from posttrain.decontaminate.signals import Signals, signals
+from posttrain.decontaminate.signals import Signals, signals, weight_found
 
 if TYPE_CHECKING:
     from posttrain.decontaminate.index import EvalIndex
@@ -42,10 +42,10 @@ class Limits:
     reworded_share: float = 0.7
     """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
     reworded_worth: float = 1.5
-    same_numbers: float = 0.51
+    same_numbers: float = 0.5
     """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
-    same_numbers_wording: float = 0.3
-    quantities: float = 0.6
+    same_numbers_wording: float = 0.2
+    quantities: float = 0.3
     """Two numbers that are no sequence."""
     dense: float = 0.85
     """Cosine of sentence vectors from which a person looks at a pair whatever its words are."""
@@ -128,12 +128,27 @@ RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
 
 def judge(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Match]) -> Verdict:
     """What becomes of a turn and an item, given the matches of this pair, by measure."""
+    if (phrase := _phrase(index, item, matches)) is not None:
+        return phrase
     s = signals(index, turn, item, matches)
     rule = None if s.context_only else next((name for name, holds in RULES if holds(s)), None)
     score = max((match.score for match in matches.values()), default=0.0)
     if rule is None:
         return Verdict("keep", f"balanced: {_why_kept(s)}", score, _words(s, matches))
     return Verdict("remove" if _is_the_item(s) else "review", f"balanced: {rule}", score, _words(s, matches))
+
+
+def _phrase(index: EvalIndex, item: int, matches: Mapping[Measure, Match]) -> Verdict | None:
+    """The verdict of a pair that shares too little for any rule. An instruction that a thousand items share nominates them all
+    for every row that has it; their turns are not looked at again."""
+    if set(matches) != {"ngram_coverage"}:
+        return None
+    match = matches["ngram_coverage"]
+    coverage, covered, worth = weight_found(index, item, match)
+    if covered >= LIMITS.phrase or coverage >= LIMITS.covered or max(match.scores) >= LIMITS.covered:
+        return None
+    told = (f"ngram_coverage {match.score:.2f}", f"rare words {covered:.1f} of {worth:.1f}")
+    return Verdict("keep", "balanced: a stock phrase, template wording or a sequence of numbers", match.score, told)
 
 
 def _is_the_item(s: Signals) -> bool:
@@ -150,7 +165,7 @@ def _why_kept(s: Signals) -> str:
     if s.context_only:
         return "the passage without its question"
     if s.covered < LIMITS.phrase or (s.coverage >= LIMITS.covered and s.worth < LIMITS.worth):
-        return "template wording" if s.template_share >= 0.5 else "a stock phrase or a sequence of numbers"
+        return "a stock phrase, template wording or a sequence of numbers"
     if s.wording >= LIMITS.wording and s.focus >= LIMITS.focus:
         return "a remark in a longer text"
     return "too little of the item's wording"

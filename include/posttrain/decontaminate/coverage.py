@@ -193,7 +193,8 @@ def _matches(
     edge = np.flatnonzero(np.concatenate([[True], (item[1:] != item[:-1]) | (group_turn[1:] != group_turn[:-1])]))
     best = np.maximum.reduceat(share, edge)
     # A text of a few words may yet be found beside one that is covered well.
-    chosen = np.flatnonzero(np.round(best, 9) >= min(floor, SUPPORT))
+    best = np.round(best, 9)
+    chosen = np.flatnonzero((best >= floor) | ((best >= SUPPORT) & index.has_few_words[item[edge]]))
     last = np.append(first[1:], len(text))
     matches = []
     for group in chosen.tolist():

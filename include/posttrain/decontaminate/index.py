@@ -133,7 +133,8 @@ def _index(
     for spec in evals:
         for file, row, value in read_items(spec, root, seed):
             found = {} if isinstance(value, Broken) else eval_texts(value, spec.fields)
-            texts = [(len(items), name, text) for name, text in found.items() if has_word(text)]
+            found = _long_enough({name: text for name, text in found.items() if has_word(text)})
+            texts = [(len(items), name, text) for name, text in found.items()]
             if texts:
                 fields += texts
                 korean_texts += any(is_korean(text) for _, _, text in texts)
@@ -160,6 +161,13 @@ def _index(
             {"eval": e["name"], "file": file, "sha256": sha} for e in pinned_before for file, sha in e.get("files", ())
         ],
     }
+
+
+def _long_enough(texts: dict[str, str]) -> dict[str, str]:
+    """The texts of an item; one text where each has too few words to be found by itself, though the item be copied whole."""
+    if len(texts) < 2 or any(len(text) > 100 or len(words(text, str)) >= RUN_WORDS for text in texts.values()):
+        return texts
+    return {" + ".join(texts): "\n".join(texts.values())}
 
 
 def _json(value: Any) -> str:
@@ -283,6 +291,12 @@ class EvalIndex:
         """Word → number."""
         return {word: n for n, word in enumerate(self.vocabulary.to_pylist())}
 
+    @functools.cached_property
+    def has_few_words(self) -> npt.NDArray[np.bool_]:
+        """Item → whether one of its texts has less than RUN_WORDS words."""
+        few = self.item_of_text[np.diff(self.offsets) < RUN_WORDS]
+        return np.bincount(few, minlength=len(self.texts_of_item)) > 0
+
     def items_of(self, eval_name: str) -> int:
         return int((self.eval_of_item == self.eval_names.index(eval_name)).sum())
 
@@ -318,7 +332,15 @@ class EvalIndex:
         return salted(codes_of(words(turn, self._stem)), self.salt)
 
     def _stem(self, word: str) -> str:
-        return self.stems.get(word) or korean.stem(word)
+        """The stem of a Korean word; the word itself where no beginning of it is a stem of the index: it matches nothing."""
+        if word in self.stems:
+            return self.stems[word]
+        possible = korean.before_hangul(word) or any(word[:end] in self._known_stems for end in range(1, len(word) + 1))
+        return korean.stem(word) if possible else word
+
+    @functools.cached_property
+    def _known_stems(self) -> frozenset[str]:
+        return frozenset(self.stems.values())
 
 
 def load_index(manifest: Manifest) -> EvalIndex:

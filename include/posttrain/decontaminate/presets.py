@@ -56,7 +56,7 @@ PRESETS: dict[PresetName, Preset] = {
         at_least=True, source="at least 90 % similar: removed; 60 to 90 %: a person decides; below: kept",
     ),
     "balanced": Preset(
-        {"ngram_coverage": CutOffs(review=0.3), "cosine": CutOffs(review=0.7), "reworded": CutOffs(review=0.51),
+        {"ngram_coverage": CutOffs(review=0.3), "cosine": CutOffs(review=0.7), "reworded": CutOffs(review=0.5),
          "dense": CutOffs(review=0.85)}, at_least=True, judged=True,
         source="this project: rare words, numbers, names and template wording decide about what the measures nominate",
     ),

@@ -5,7 +5,7 @@
 Function words, single characters and the stock words of tasks ("write a function that …") weigh at most what FUNCTION and
 STOCK say, however small the index is. Numbers weigh NUMBER each, and nothing where they are a sequence that anybody
 writes down (1 2 3 4, 10 20 30 40): a count from 1 to 12 is no trace of the item that adds 1 to 12 up.
-Wording that many items share is a template (templates.py) and weighs as a function word.
+Wording that many items share is a template (templates.py) and weighs nothing.
 """
 
 from __future__ import annotations

@@ -39,13 +39,19 @@ def embedded(index: EvalIndex) -> EvalSearch:
 
 @contextmanager
 def open_search(manifest: Manifest, settings: Decontaminate) -> Iterator[EvalSearch]:
-    """The search that the recipe asks for. Raises elastic.ElasticsearchUnusable where there is no usable server."""
-    index = load_index(manifest)
+    """The search that the recipe asks for, in an index artifact. Raises elastic.ElasticsearchUnusable."""
+    with search_of(load_index(manifest), manifest.content, settings) as search:
+        yield search
+
+
+@contextmanager
+def search_of(index: EvalIndex, content: str, settings: Decontaminate) -> Iterator[EvalSearch]:
+    """The same in a loaded index of this content. Raises elastic.ElasticsearchUnusable where there is no usable server."""
     if settings.index == "embedded":
         yield embedded(index)
         return
     from posttrain.decontaminate.elastic import ElasticSearch, connect, ensure_index
 
     with connect() as cluster:
-        there = ElasticSearch(cluster, ensure_index(cluster, index, manifest.content), index)
+        there = ElasticSearch(cluster, ensure_index(cluster, index, content), index)
         yield EvalSearch(index, there.score)

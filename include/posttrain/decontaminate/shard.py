@@ -24,7 +24,7 @@ from posttrain.decontaminate.matches import (
     strongest,
 )
 from posttrain.decontaminate.presets import PRESETS
-from posttrain.decontaminate.search import EvalSearch, embedded, open_search
+from posttrain.decontaminate.search import EvalSearch, search_of
 from posttrain.decontaminate.turns import TrainingRow, Which, turns_of_batch
 from posttrain.recipe import Decontaminate
 from posttrain.schema import Example, conversation, prompt_of
@@ -97,12 +97,9 @@ def judged_batches(shard: Shard, job: ShardJob, out: ArtifactWriter) -> Iterator
 
 @contextmanager
 def searching(index: Manifest, settings: Decontaminate) -> Iterator[EvalSearch]:
-    """The embedded index is loaded once a process; a server is asked anew for each shard."""
-    if settings.index == "embedded":
-        yield embedded(loaded_index(index.path, index.content))
-    else:
-        with open_search(index, settings) as search:
-            yield search
+    """The index is loaded once a process; a server is connected to anew for each shard."""
+    with search_of(loaded_index(index.path, index.content), index.content, settings) as search:
+        yield search
 
 
 @functools.lru_cache(maxsize=1)

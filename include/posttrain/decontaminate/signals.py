@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Literal
 
 from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.normalize import words
-from posttrain.decontaminate.rarity import FUNCTION, has_digit, number_weights, word_weights
+from posttrain.decontaminate.rarity import has_digit, number_weights, word_weights
 from posttrain.decontaminate.templates import template_places
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _item(index: EvalIndex, item: int) -> _Item:
     for k, number in enumerate(index.texts(item)):
         text = index.text[number].as_py()
         own, is_template = words(text), template_places(index, number)
-        weights = [min(w, FUNCTION) if t else w for w, t in zip(word_weights(index, own), is_template, strict=True)]
+        weights = [0.0 if t else w for w, t in zip(word_weights(index, own), is_template, strict=True)]
         for word, w in zip(own, weights, strict=True):
             if not has_digit(word):
                 word_weight[word] = max(w, word_weight.get(word, 0.0))
@@ -151,6 +151,13 @@ def signals(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Ma
         reworded=matches["reworded"].best if "reworded" in matches else 0.0,
         dense=matches["dense"].best if "dense" in matches else 0.0,
     )
+
+
+def weight_found(index: EvalIndex, item: int, match: Match) -> tuple[float, float, float]:
+    """(coverage, covered weight, worth): the signals that need no look at the turn's words."""
+    known = _item(index, item)
+    covered = _covered(known, match)
+    return len(covered) / len(known.tokens), sum(known.weight[k] for k in covered), sum(known.weight)
 
 
 def _covered(item: _Item, match: Match | None) -> list[int]:

@@ -4,8 +4,8 @@ Two kinds, recognised by counting, without a list of known templates:
 
 - **of the eval sets**: an n-gram that stands in at least TEMPLATE_ITEMS items of the index ("The following paragraphs each
   describe a set of three objects arranged in a fixed order" stands in 750 items of Big-Bench-Hard). `template_places` says
-  which places of an item are covered by nothing else. Preset `balanced` gives them the weight of a function word, so a
-  training row that shares the instruction and not the item is kept, whatever its coverage is. Where an item has no
+  which places of an item are covered by nothing else. Preset `balanced` gives them no weight, so a training row that
+  shares the instruction and not the item is kept, whatever its coverage is. Where an item has no
   wording of its own, all of it counts.
 - **of the training data**: one wording of one item that at least TEMPLATE_ROWS training rows match while the item is no more
   than half of what they say ("Answer the question based on the passage" around twenty thousand passages).

@@ -89,9 +89,9 @@ def cluster(server: Node) -> Iterator[Cluster]:
         yield cluster
 
 
-def decontaminated(folder: Path, rows: Manifest, index: Manifest, settings: Decontaminate) -> Manifest:
+def decontaminated(folder: Path, rows: Manifest | list[Manifest], index: Manifest, settings: Decontaminate) -> Manifest:
     writer = ArtifactWriter(str(folder), stage="decontaminate", settings=settings.model_dump(mode="json"))
-    decontaminate_examples([rows], index, settings, writer)
+    decontaminate_examples(rows if isinstance(rows, list) else [rows], index, settings, writer)
     return writer.finish()
 
 
@@ -182,7 +182,8 @@ def proxied(target: Node, spoil: Spoil, tls: ssl.SSLContext | None = None) -> It
 
 def forwarded(target: Node, request: Request) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
-    headers = {k: v for k, v in request.headers.items() if k not in ("host", "content-length", "authorization", "accept-encoding")}
+    not_passed_on = ("host", "content-length", "authorization", "accept-encoding")
+    headers = {name: value for name, value in request.headers.items() if name not in not_passed_on}
     connection.request(request.method, request.path, request.body or None, headers)
     response = connection.getresponse()
     body = response.read()

@@ -17,6 +17,7 @@ from posttrain.recipe import Decontaminate, EvalSet, FileLoad
 from posttrain.schema import Message, SFTExample
 from posttrain.storage import ArtifactWriter, read_examples, read_parquet
 
+KOREAN = "두 정수의 합이 10이고 곱이 24라면, 두 정수를 구하시오."
 LEXICAL = ("ngram_coverage", "cosine", "count_cosine", "jaccard", "reworded")
 
 
@@ -29,14 +30,14 @@ def numbered(first: int, last: int) -> str:
 ], ids=["tulu3", "seed", "balanced"])
 def test_both_indexes_give_the_same_artifact(server, bench, decontaminate, settings: dict[str, Any]) -> None:
     bench.add_eval("long", [numbered(1, 40), "refrain " * 9 + numbered(50, 60)])
-    bench.add_eval("short", ["What is ice?", "Suggest a vegan dessert recipe.", "두 정수의 합이 10이고 곱이 24라면, 두 정수를 구하시오."])
+    bench.add_eval("short", ["What is ice?", "Suggest a vegan dessert recipe.", KOREAN])
     bench.add_eval("fields", [{"passage": numbered(70, 90), "question": "Who won?"}], ("passage", "question"))
     rows = bench.rows([
         bench.sft("clean", "nothing here"), bench.sft("band", numbered(1, 16)), bench.sft("over", numbered(1, 30), "what is ICE"),
         bench.sft("refrain", "refrain " * 8), bench.sft("short", "what is ice"),
         bench.sft("inside", "Suggest a vegan dessert recipe, now"), bench.sft("wrapped", numbered(1, 30).replace(" ", "\n")),
         bench.sft("fields", numbered(70, 90) + " who won"), bench.sft("long", numbered(1, 400) + " x " + numbered(50, 400)),
-        bench.sft("korean", "두 정수의 합이 10이고 곱이 24라면, 두 정수를 구하시오."), bench.sft("nothing", "?!"),
+        bench.sft("korean", KOREAN), bench.sft("nothing", "?!"),
     ])
     index = bench.index(Decontaminate(**settings))
     here, there = (decontaminate(bench.folder / name, rows, index, Decontaminate(index=name, **settings))
@@ -79,7 +80,8 @@ def real(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any
 
 
 @pytest.mark.parametrize(("measure", "floor"), [
-    ("ngram_coverage", 0.5), ("ngram_coverage", 0.0), ("cosine", 0.6), ("count_cosine", 0.6), ("jaccard", 0.6), ("reworded", 0.51),
+    ("ngram_coverage", 0.5), ("ngram_coverage", 0.0), ("cosine", 0.6), ("count_cosine", 0.6), ("jaccard", 0.6),
+    ("reworded", 0.51),
 ])
 def test_real_questions_have_the_same_matches(server, real, measure: Any, floor: float) -> None:
     manifest, turns = real
@@ -106,7 +108,7 @@ def test_real_rows_are_removed_and_reviewed_the_same(server, real, decontaminate
     assert there.rows == here.rows
     assert there.reasons == here.reasons and sum(here.reasons.values()) > 5
     assert list(read_parquet(there.file("matches.parquet"))) == list(read_parquet(here.file("matches.parquet")))
-    assert open(there.file("contamination.tsv")).read() == open(here.file("contamination.tsv")).read()
+    assert Path(there.file("contamination.tsv")).read_bytes() == Path(here.file("contamination.tsv")).read_bytes()
 
 
 def test_every_hit_is_paged_to_the_end(cluster: Cluster, bench, monkeypatch: pytest.MonkeyPatch) -> None:

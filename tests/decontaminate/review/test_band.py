@@ -203,7 +203,8 @@ def test_the_judge_decides_only_where_the_recipe_says_so(bench, teacher: Teacher
 
     def do(judge: str) -> Manifest:
         writer = ArtifactWriter(str(bench.folder / judge), stage="review")
-        review_band(clean, index, Review(unattended="keep", judge=judge), Decontaminate(**({"preset": "tulu3"} | settings)), teacher, writer)
+        rules = Decontaminate(**({"preset": "tulu3"} | settings))
+        review_band(clean, index, Review(unattended="keep", judge=judge), rules, teacher, writer)
         return writer.finish()
 
     assert do("sort").facts["decided_by"] == {"unattended": 3}, "an opinion sorts the queue and decides nothing"

@@ -141,8 +141,9 @@ class Cluster:
                 if now + delay > deadline:
                     raise ElasticsearchUnusable(
                         f"{what}: the Elasticsearch server at {self.server.address} does not answer, tried for "
-                        f"{self.server.patience_seconds:g} s: {error}; start again when it does: what is done is kept") from error
-                log.warning("%s: %s; again in %.2f s", what, error, delay)
+                        f"{self.server.patience_seconds:g} s: {_said(error)}; start again when it does: what is done is kept"
+                    ) from error
+                log.warning("%s: %s; again in %.2f s", what, _said(error), delay)
                 time.sleep(delay)
                 delay = min(2 * delay, LONGEST_DELAY)
 
@@ -159,8 +160,15 @@ def _hopeless(error: Exception) -> str:
             return f"it refuses this user or key ({status} {error}): see docs/elasticsearch.md for the rights that are needed"
         return f"it answers {status} {error}: {str(error.body)[:500]}"
     if isinstance(error, elasticsearch.TransportError):
-        return next((why for sign, why in _NEVER_HEALS.items() if sign in str(error)), "")
+        return next((why for sign, why in _NEVER_HEALS.items() if sign in error.message), "")
     return ""
+
+
+def _said(error: Exception) -> str:
+    """What failed; the text of a transport error says only its kind."""
+    import elasticsearch
+
+    return error.message if isinstance(error, elasticsearch.TransportError) else str(error)
 
 
 @contextmanager

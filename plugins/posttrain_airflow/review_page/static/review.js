@@ -159,6 +159,16 @@ async function undoBulk() {
   await look();
 }
 
+async function goOn(button) {
+  if (!button.dataset.sure) {
+    button.dataset.sure = "asked";
+    button.textContent = `really ${button.dataset.rest} the open rows?`;
+    return;
+  }
+  const { ok, answer } = await post("go-on", { rest: button.dataset.rest });
+  if (!ok) say(answer.detail);
+}
+
 // ---------------------------------------------------------------- what others do
 
 function filter() {
@@ -195,7 +205,7 @@ document.addEventListener("click", (event) => {
   if (!button) return;
   if (button.dataset.do) act(card, button.dataset.do);
   else if (button.dataset.bulk) askBulk(button.dataset.bulk);
-  else if (button.dataset.rest) post("go-on", { rest: button.dataset.rest }).then(({ ok, answer }) => (ok ? null : say(answer.detail)));
+  else if (button.dataset.rest) goOn(button);
   else if (button.id === "bulk-yes") doBulk();
   else if (button.id === "bulk-no") document.getElementById("bulk-ask").hidden = true;
   else if (button.id === "bulk-undo") undoBulk();
