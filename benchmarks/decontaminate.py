@@ -37,6 +37,7 @@ ROWS_AT_ONCE = 4_096
 ABOVE = 0.5
 SEED = 0
 DOCUMENT = 1_000_000
+DOCUMENT_ORDERS = 4
 WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -92,6 +93,15 @@ def _perturbed(text: str, rng: random.Random) -> str:
         place = rng.randrange(len(words))
         words[place] = rng.choice(["", f"{words[place]} {words[place]}", words[place][::-1], str(rng.randrange(1000))])
     return " ".join(words)
+
+
+def long_documents(rows: list[list[str]]) -> Iterator[list[str]]:
+    """The real rows in DOCUMENT_ORDERS random orders, each order cut into 40 documents of half a megabyte and more."""
+    turns = [text for row in rows for text in row]
+    rng = random.Random(SEED)
+    for _ in range(DOCUMENT_ORDERS):
+        rng.shuffle(turns)
+        yield from ([text[:DOCUMENT]] for begin in range(40) if len(text := "\n".join(turns[begin::40])) >= DOCUMENT // 2)
 
 
 # ---------------------------------------------------------------- the two ways
@@ -237,8 +247,7 @@ def main(arguments: Any) -> None:
     whole = [["\n".join(_texts(value)) for _, value in [pair]] for pair in _raw(recipe, root)]
     texts = [text for spec in recipe.evals for _, _, value in read_items(spec, root, recipe.seed)
              for text in ([] if isinstance(value, Broken) else eval_texts(value, spec.fields).values())]
-    long = ["\n".join(text for row in rows[begin::40] for text in row) for begin in range(40)]
-    documents = [[text[:DOCUMENT]] for text in long if len(text) >= DOCUMENT // 2]
+    documents = list(long_documents(rows))
     print(f"machine    {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {PROCESSES} processes")
     with tempfile.TemporaryDirectory() as folder:
         manifest = build(recipe, root, folder, settings)

@@ -47,7 +47,7 @@ def test_a_table_finds_words_not_hashes() -> None:
     """A hash is claimed for other words here: what is found is still only what has the same words."""
     codes = np.array([101, 102, 103], np.uint64)
     claimed = hashes_of(np.array([103, 102, 101], np.uint64), 3)
-    table = NgramTable(3, claimed, np.array([0, 1], np.int32), np.array([0], np.int32), Filter(claimed))
+    table = NgramTable(3, claimed, np.array([0, 1], np.int32), np.array([0], np.int32))
     starts, _ = table.find(np.array([103, 102, 101], np.uint64), codes, np.array([0, 1, 2], np.int32))
     assert starts.tolist() == []
     right = build_table(3, np.array([0]), hashes_of(codes, 3), np.array([0, 1, 2], np.int32))

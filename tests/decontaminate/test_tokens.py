@@ -52,17 +52,22 @@ def test_an_unread_korean_word_is_known_by_how_it_begins() -> None:
     assert found.unread.tolist() == [False, True, True]
 
 
+def read(texts: list[str]) -> vocabulary.EvalWords:
+    reader = korean.StemReader()
+    return vocabulary.read_words(texts, 8, vocabulary.ask_for_stems(texts, reader), reader)
+
+
 @pytest.mark.parametrize("pair", [["abcdefghi", "abcdefghj"], ["word", "naïve"], ["정수", "words"]])
 def test_two_words_with_one_code_are_refused(pair: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot happen by chance: the mixing step forgets everything but where it ends."""
-    assert len(vocabulary.read_words(pair, 8, korean.StemReader()).words) == 2
+    assert len(read(pair).words) == 2
     monkeypatch.setattr(tokens_module, "mixed", lambda codes: codes * np.uint64(0) + np.uint64(1 << 20))
     monkeypatch.setattr(tokens_module, "_mixed_number", lambda code: 1 << 20)
     tokens_module.word_code.cache_clear()
     tokens_module._chunk_codes.cache_clear()
     try:
         with pytest.raises(SharedCode):
-            vocabulary.read_words(pair, 8, korean.StemReader())
+            read(pair)
     finally:
         monkeypatch.undo()
         tokens_module.word_code.cache_clear()

@@ -20,7 +20,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import psutil
 
 PROJECT = Path(__file__).parents[2]
-STOP_SECONDS = 60.0
+START_SECONDS, STOP_SECONDS = 180.0, 60.0
 
 
 def with_recipe(recipe: Path, folder: Path) -> dict[str, str]:
@@ -80,7 +80,7 @@ class Standalone:
         answer = self.call("POST", "/auth/token", {"username": "admin", "password": passwords["admin"]})
         self.token = answer["access_token"]
 
-    def wait_until_ready(self, seconds: float = 180.0) -> None:
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
         """Until somebody is logged in and the scheduler knows `tulu3`."""
         self.wait("the API answers", seconds, lambda: self.log_in() or self.token)
         self.wait("tulu3 is loaded", seconds, lambda: self.call("GET", "/api/v2/dags/tulu3"))

@@ -19,7 +19,7 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 import yaml
-from tests.e2e.standalone import Standalone, with_recipe
+from tests.e2e.standalone import START_SECONDS, Standalone, with_recipe
 
 from posttrain.recipe import RECIPE_FOLDER
 from posttrain.run import Run, load_run

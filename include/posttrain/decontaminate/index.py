@@ -31,12 +31,13 @@ from fsspec.implementations.local import LocalFileSystem
 from posttrain.collect import SourceError, pinned, raw_name, source_files
 from posttrain.decontaminate import korean
 from posttrain.decontaminate.korean_filter import KoreanFilter
-from posttrain.decontaminate.ngrams import UNKNOWN, Filter, HashCollision, NgramTable, Words, build_table, hashes_of, salted
+from posttrain.decontaminate.korean_windows import words_to_analyse
+from posttrain.decontaminate.ngrams import UNKNOWN, HashCollision, NgramTable, Words, build_table, hashes_of, salted
 from posttrain.decontaminate.normalize import NORMALISER, has_word, is_korean, words
 from posttrain.decontaminate.texts import eval_texts
 from posttrain.decontaminate.tokens import Codes, Ints, Tokens, codes_of, unread, word_code
 from posttrain.decontaminate.vectors import DenseIndex, load_vectors, write_vectors
-from posttrain.decontaminate.vocabulary import EvalWords, read_words
+from posttrain.decontaminate.vocabulary import EvalWords, ask_for_stems, read_words
 from posttrain.problems import eval_items
 from posttrain.raw_files import Broken, read_raw_file
 from posttrain.recipe import Decontaminate, EvalSet
@@ -144,13 +145,15 @@ def _index(
             else:
                 out.read(spec.name)
                 out.reject(_unusable(spec, file, row, value))
+    read_texts = [text for _, _, text in fields]
+    as_written = ask_for_stems(read_texts, reader)
     item_table, field_table = _columns(items, ITEMS_SCHEMA), _columns(fields, FIELDS_SCHEMA)
     out.write_table("items.parquet", item_table)
     out.write_table("fields.parquet", field_table)
-    read = read_words([text for _, _, text in fields], settings.ngram_size, reader)
+    read = read_words(read_texts, settings.ngram_size, as_written, reader)
     _write_words(read, settings.ngram_size, out)
     if settings.dense_model:
-        write_vectors(settings.dense_model, [text for _, _, text in fields], out)
+        write_vectors(settings.dense_model, read_texts, out)
     counts = _counts([spec.name for spec in evals], item_table, field_table, np.diff(read.bounds), settings.ngram_size)
     for name, count in counts.items():
         out.read(name, count["items"])
@@ -286,6 +289,11 @@ class EvalIndex:
     dense: DenseIndex | None
     """Sentence vectors of the texts; None where the recipe names no model."""
 
+    def make_filters(self) -> None:
+        """Make what the first search would make, so that processes forked from this one share it."""
+        for owner in (*self.tables.values(), self.korean):
+            _ = owner.filter if isinstance(owner, NgramTable) else owner.filters
+
     @functools.cached_property
     def number(self) -> dict[str, int]:
         """Word → number."""
@@ -322,8 +330,8 @@ class EvalIndex:
             for k in np.unique(found.text_of(np.flatnonzero(asked))).tolist():
                 begin, end = found.bounds[k], found.bounds[k + 1]
                 places = np.flatnonzero(asked[begin:end])
-                spelled = words(turns[k], str)
-                codes[begin + places] = [word_code(self._stem(spelled[place])) for place in places.tolist()]
+                stems = self._stems_in_windows(words(turns[k], str), codes[begin:end].tolist(), places.tolist())
+                codes[begin + places] = codes_of(stems)
             left = left & ~asked
         return Tokens(salted(codes, self.salt), found.bounds, left)
 
@@ -335,8 +343,30 @@ class EvalIndex:
         """The stem of a Korean word; the word itself where no beginning of it is a stem of the index: it matches nothing."""
         if word in self.stems:
             return self.stems[word]
-        possible = korean.before_hangul(word) or any(word[:end] in self._known_stems for end in range(1, len(word) + 1))
-        return korean.stem(word) if possible else word
+        return korean.stem(word) if self._possible_stems(word) else word
+
+    def _possible_stems(self, word: str) -> list[str]:
+        """What the stem of a Korean word can be if it is to match a word of the index."""
+        before = korean.before_hangul(word)
+        stems = [word[:end] for end in range(1, len(word) + 1) if word[:end] in self._known_stems]
+        return [before, *stems] if before and before not in stems else stems
+
+    def _stems_in_windows(self, spelled: list[str], codes: list[int], places: list[int]) -> list[str]:
+        """The stems of the Korean words at `places` of a turn; a word that can belong to no window of the index stays as it is.
+
+        `codes`: those of the other words, NO_WORD where a word is not asked for.
+        """
+        choices: list[list[int]] = [[code] if code != NO_WORD else [] for code in codes]
+        for place in places:
+            word = spelled[place]
+            stems = [self.stems[word]] if word in self.stems else self._possible_stems(word)
+            choices[place] = [word_code(stem) for stem in stems]
+        unknown = [place for place in places if spelled[place] not in self.stems]
+        needed = words_to_analyse(choices, unknown, self.tables, min(RUN_WORDS, self.ngram_size), self._salted) if unknown else ()
+        return [self._stem(spelled[place]) if place not in unknown or place in needed else spelled[place] for place in places]
+
+    def _salted(self, codes: Codes) -> Codes:
+        return salted(codes, self.salt)
 
     @functools.cached_property
     def _known_stems(self) -> frozenset[str]:
@@ -353,7 +383,7 @@ def load_index(manifest: Manifest) -> EvalIndex:
     stems = _table(manifest, "korean.parquet").to_pydict()
     names = tuple(manifest.facts["evals"])
     item_of_text = fields["item"].to_numpy().astype(np.int64)
-    return EvalIndex(
+    index = EvalIndex(
         ngram_size=about["ngram_size"],
         vocabulary=_table(manifest, "words.parquet")["word"],
         codes=salted(_load(manifest, "codes.npy"), about["salt"]),
@@ -362,7 +392,7 @@ def load_index(manifest: Manifest) -> EvalIndex:
         offsets=_load(manifest, "text_offsets.npy"),
         tables={size: _load_ngrams(manifest, size) for size in about["sizes"]},
         stems=dict(zip(stems["word"], stems["stem"], strict=True)),
-        korean=KoreanFilter.of_runs({size: _load(manifest, f"korean-{size}.npy") for size in about["korean_sizes"]}),
+        korean=KoreanFilter({size: _load(manifest, f"korean-{size}.npy") for size in about["korean_sizes"]}),
         item_of_text=item_of_text,
         texts_of_item=np.bincount(item_of_text, minlength=items.num_rows),
         field=fields["field"],
@@ -372,11 +402,13 @@ def load_index(manifest: Manifest) -> EvalIndex:
         item_id=items["item_id"],
         dense=load_vectors(manifest),
     )
+    index.make_filters()
+    return index
 
 
 def _load_ngrams(manifest: Manifest, size: int) -> NgramTable:
     hashes, offsets, positions = (_load(manifest, f"ngrams-{size}-{part}.npy") for part in ("hashes", "offsets", "positions"))
-    return NgramTable(size, hashes, offsets, positions, Filter(hashes))
+    return NgramTable(size, hashes, offsets, positions)
 
 
 def _load(manifest: Manifest, name: str) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,9 @@ class StemReader:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._words: list[str] = []
+        self._answer: Future[tuple[bytes, bytes]] | None = None
 
     def start(self) -> None:
         if self._process is None:
@@ -108,23 +112,30 @@ class StemReader:
                 env={**os.environ, "PYTHONPATH": python_path()}, preexec_fn=die_with_parent,
             )
 
-    def stems(self, words: list[str]) -> dict[str, str]:
-        """Word → stem; here, where no process was started."""
-        if self._process is None:
-            return {word: stem(word) for word in words}
-        process, self._process = self._process, None
-        answer, _ = process.communicate(json.dumps(words).encode())
-        if process.returncode:
-            raise RuntimeError(f"the process that reads Korean words ended with status {process.returncode}")
-        return dict(zip(words, json.loads(answer), strict=True))
+    def ask(self, words: list[str]) -> None:
+        """Hand the words over; `stems` waits for the answer."""
+        self._words = words
+        if self._process is not None:
+            self._answer = self._thread.submit(self._process.communicate, json.dumps(words).encode())
+
+    def stems(self) -> dict[str, str]:
+        """Word → stem of the words that were asked for; read here, where no process was started."""
+        if self._process is None or self._answer is None:
+            return {word: stem(word) for word in self._words}
+        answer, _ = self._answer.result()
+        if self._process.returncode:
+            raise RuntimeError(f"the process that reads Korean words ended with status {self._process.returncode}")
+        return dict(zip(self._words, json.loads(answer), strict=True))
 
     def __enter__(self) -> StemReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             self._process.kill()
+        if self._process is not None and self._answer is None:
             self._process.communicate()
+        self._thread.shutdown()
 
 
 def _serve() -> None:

@@ -10,6 +10,7 @@ one run of all its beginnings.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,11 @@ class KoreanFilter:
     the shorter texts as a whole."""
 
     runs: dict[int, Codes]
-    filters: dict[int, Filter]
+
+    @functools.cached_property
+    def filters(self) -> dict[int, Filter]:
+        """Size → the filter of its runs, made when first asked for."""
+        return {size: Filter(hashes) for size, hashes in self.runs.items()}
 
     @staticmethod
     def of_texts(texts: Tokens, ngram_size: int) -> KoreanFilter:
@@ -35,11 +40,7 @@ class KoreanFilter:
             size = min(ngram_size, len(text))
             has_korean = np.convolve(texts.unread[texts.bounds[k] : texts.bounds[k + 1]], np.ones(size, np.int64), "valid") > 0
             found.setdefault(size, []).append(hashes_of(text, size)[has_korean])
-        return KoreanFilter.of_runs({size: np.unique(np.concatenate(parts)) for size, parts in sorted(found.items())})
-
-    @staticmethod
-    def of_runs(runs: dict[int, Codes]) -> KoreanFilter:
-        return KoreanFilter(runs, {size: Filter(hashes) for size, hashes in runs.items()})
+        return KoreanFilter({size: np.unique(np.concatenate(parts)) for size, parts in sorted(found.items())})
 
     def shared(self, turns: Tokens, few: int) -> npt.NDArray[np.bool_]:
         """Which words lie in a run of an eval text; one of less than `few` words counts only where it is as long as the turn."""

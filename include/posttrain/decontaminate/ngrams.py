@@ -7,6 +7,7 @@ words of every nominated window, so no answer rests on a window's hash.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,8 +23,9 @@ UNKNOWN = -1
 """A word that no eval text has, or the end of a text: no window that matches can contain it."""
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_FILTER_BYTES = 24
-_BYTE, _BIT, _SEVEN = np.uint64(64 - _FILTER_BYTES), np.uint64(64 - _FILTER_BYTES - 3), np.uint64(7)
+_FEWEST_BYTES, _MOST_BYTES = 12, 22
+"""A filter has eight bytes for each hash, as a power of two between these: a small one stays in the processor's cache."""
+_SEVEN = np.uint64(7)
 
 
 class HashCollision(RuntimeError):
@@ -78,21 +80,23 @@ def known_run(words: Words) -> Ints:
 
 
 class Filter:
-    """One bit for each value of a hash's upper 27 bits: most windows of the training text end here."""
+    """One bit for each value of a hash's upper bits: most windows of the training text end here."""
 
     def __init__(self, hashes: Hashes) -> None:
-        self._bits = np.zeros(1 << _FILTER_BYTES, np.uint8)
+        size = min(max((8 * len(hashes)).bit_length(), _FEWEST_BYTES), _MOST_BYTES)
+        self._byte, self._bit = np.uint64(64 - size), np.uint64(64 - size - 3)
+        self._bits = np.zeros(1 << size, np.uint8)
         # Hashes are sorted, so those of one byte are neighbours.
-        byte, bit = (hashes >> _BYTE).astype(np.int64), np.uint8(1) << ((hashes >> _BIT) & _SEVEN).astype(np.uint8)
+        byte, bit = (hashes >> self._byte).astype(np.int64), np.uint8(1) << ((hashes >> self._bit) & _SEVEN).astype(np.uint8)
         first = np.flatnonzero(np.concatenate([[True], byte[1:] != byte[:-1]])) if len(byte) else np.zeros(0, np.int64)
         if len(first):
             self._bits[byte[first]] = np.bitwise_or.reduceat(bit, first)
 
     def passing(self, hashes: Hashes) -> Ints:
         """The places of the hashes that may be among those of the table."""
-        places = np.flatnonzero(self._bits.take((hashes >> _BYTE).view(np.int64)))
+        places = np.flatnonzero(self._bits.take((hashes >> self._byte).view(np.int64)))
         own = hashes[places]
-        bits = self._bits[(own >> _BYTE).view(np.int64)] >> ((own >> _BIT) & _SEVEN).astype(np.uint8)
+        bits = self._bits[(own >> self._byte).view(np.int64)] >> ((own >> self._bit) & _SEVEN).astype(np.uint8)
         return places[(bits & 1).astype(np.bool_)]
 
 
@@ -104,7 +108,11 @@ class NgramTable:
     hashes: Hashes
     offsets: npt.NDArray[np.int32]
     positions: npt.NDArray[np.int32]
-    filter: Filter
+
+    @functools.cached_property
+    def filter(self) -> Filter:
+        """Made when first asked for: who builds an index looks nothing up in it."""
+        return Filter(self.hashes)
 
     def find(self, codes: Codes, index_codes: Codes, index_words: Words) -> tuple[Ints, Ints]:
         """(start, n-gram number) of the windows of `codes` that are n-grams of the index, compared word by word."""
@@ -137,5 +145,4 @@ def build_table(size: int, starts: Ints, hashes: Hashes, index_words: Words) -> 
     for step in range(size):
         if not np.array_equal(index_words[positions[second] + step], index_words[representative + step]):
             raise HashCollision(f"two {size}-grams share a hash")
-    hashes = own[first]
-    return NgramTable(size, hashes, offsets.astype(np.int32), positions, Filter(hashes))
+    return NgramTable(size, own[first], offsets.astype(np.int32), positions)

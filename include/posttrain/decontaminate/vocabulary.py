@@ -30,8 +30,18 @@ class EvalWords:
     korean: KoreanFilter
 
 
-def read_words(texts: Sequence[str], ngram_size: int, reader: korean.StemReader) -> EvalWords:
-    """Raises SharedCode where two words have one code: then nothing could tell them apart."""
+def ask_for_stems(texts: Sequence[str], reader: korean.StemReader) -> dict[int, list[str]]:
+    """Hands the Korean words of all texts to the reader. Returns the words of each text that has some, as they are written."""
+    as_written = {k: words(text, str) for k, text in enumerate(texts) if is_korean(text)}
+    reader.ask(list(dict.fromkeys(word for own in as_written.values() for word in own if is_korean(word))))
+    return as_written
+
+
+def read_words(
+    texts: Sequence[str], ngram_size: int, as_written: dict[int, list[str]], reader: korean.StemReader,
+) -> EvalWords:
+    """`as_written` and `reader` as `ask_for_stems` leaves them. Raises SharedCode where two words have one code: then nothing
+    could tell them apart."""
     spelled: dict[int, str] = {}
     of_parts = []
     for part in parts(texts):
@@ -40,8 +50,8 @@ def read_words(texts: Sequence[str], ngram_size: int, reader: korean.StemReader)
         for code, word in segments.spelled().items():
             _spell(spelled, code, word)
     beginnings = joined(of_parts)
-    as_written = {k: words(texts[k], str) for k in beginnings.with_unread()}
-    stems = reader.stems(list(dict.fromkeys(word for own in as_written.values() for word in own if is_korean(word))))
+    runs = KoreanFilter.of_texts(beginnings, ngram_size)
+    stems = reader.stems()
     codes = beginnings.codes.copy()
     for k, own in as_written.items():
         codes[beginnings.bounds[k] : beginnings.bounds[k + 1]] = codes_of([stems.get(word, word) for word in own])
@@ -55,7 +65,7 @@ def read_words(texts: Sequence[str], ngram_size: int, reader: korean.StemReader)
     return EvalWords(
         flat=number[encoded.indices.to_numpy()] if len(order) else np.zeros(0, np.int32), bounds=beginnings.bounds,
         words=[spelled[code] for code in distinct[order].tolist()], codes=distinct[order],
-        stems=stems, korean=KoreanFilter.of_texts(beginnings, ngram_size),
+        stems=stems, korean=runs,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.decontaminate.test_dense import WORDS, save_model
 
 from posttrain.decontaminate.elastic import Cluster, ElasticSearch, ensure_index, search
 from posttrain.decontaminate.index import index_eval_sets, load_index
@@ -136,3 +137,19 @@ def test_what_the_server_does_not_hold_is_not_found(cluster: Cluster, bench) -> 
     cluster.client.delete(index=there.name, id="0", refresh=True)
     for measure in LEXICAL[:-1]:
         assert [match.item for match in there.score(measure, [numbered(1, 20), numbered(30, 50)], 0.6)] == [1]
+
+
+def test_sentence_vectors_have_the_same_matches(server, bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every (turn, item) pair, also where a page of neighbours is full and the texts are asked for in halves."""
+    model = str(save_model(tmp_path, seed=0))
+    items = [f"{first} {second} sat on the {third}" for first in WORDS[:6] for second in WORDS[2:6] for third in WORDS[8:14]]
+    bench.add_eval("eval", items)
+    settings = Decontaminate(dense_model=model, index="elasticsearch")
+    manifest = bench.index(settings)
+    turns = ["the red cat sat on the mat", "how many dogs are there", "", "blue moon home"]
+    expected = embedded(load_index(manifest)).score("dense", turns, 0.8)
+    assert 20 < len(expected) < len(turns) * len(items)
+    with open_search(manifest, settings) as there:
+        assert there.score("dense", turns, 0.8) == expected
+        monkeypatch.setattr(search, "HITS_A_PAGE", 10)
+        assert there.score("dense", turns, 0.8) == expected

@@ -181,7 +181,11 @@ def texts_near(search: ElasticSearch, vectors: Vectors, cosine: float) -> list[I
     """
     everything = range(len(search.index.offsets) - 1)
     found: list[list[Ints]] = [[] for _ in vectors]
-    waiting = [(n, everything) for n in range(len(vectors))]
+    # An empty turn has no direction: its cosine is 0 with everything, and a server does not take it.
+    empty = [n for n, vector in enumerate(vectors) if not vector.any()]
+    for n in empty if cosine <= 0 else ():
+        found[n].append(np.array(everything, np.int64))
+    waiting = [(n, everything) for n in range(len(vectors)) if n not in empty]
     while waiting:
         batch, waiting = waiting[:QUERIES_AT_ONCE], waiting[QUERIES_AT_ONCE:]
         bodies = [_neighbours(vectors[n].tolist(), part, cosine) for n, part in batch]
@@ -229,7 +233,7 @@ def _msearch(cluster: Cluster, name: str, bodies: Sequence[str]) -> Iterator[lis
         busy = ""
         for n, response in zip(open_, answer["responses"], strict=True):
             if response["status"] not in (200, *FOR_THE_MOMENT):
-                reason = response["error"].get("caused_by", response["error"]).get("reason") or response["error"]
+                reason = _reason(response["error"])
                 raise ElasticsearchUnusable(f"a search in index {name} failed with {response['status']}: {reason}; "
                                             "if the index was removed, start again and it is made anew")
             if "error" in response or response["_shards"]["failed"] or response["timed_out"]:
@@ -241,3 +245,9 @@ def _msearch(cluster: Cluster, name: str, bodies: Sequence[str]) -> Iterator[lis
 
     cluster.ask(f"searching index {name}", send)
     return (pages[n] for n in range(len(bodies)))
+
+
+def _reason(error: dict[str, Any]) -> str:
+    """What a server says is wrong: the innermost cause; of several shards that of the first."""
+    inner = error.get("caused_by") or next((shard["reason"] for shard in error.get("failed_shards", ())), None)
+    return _reason(inner) if inner else str(error.get("reason", error))

@@ -1,0 +1,52 @@
+"""Whether a Korean word of a training turn must be analysed at all: only where its stem could complete an n-gram of the index.
+
+    n = 3, eval "아일랜드의 수도는 어디", turn "아이슬란드의 수도는 어디": no stem of the index begins 아이슬란드의, so no window
+    of three words can be one of the index, whatever the analyser would say.
+
+A stem is a beginning of its word as it is written. So the words of the index that begin a word are all that its stem can be, if
+it is to match; where no choice of them makes a window that the index has, the words stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+
+import numpy as np
+
+from posttrain.decontaminate.ngrams import NgramTable, hashes_of
+from posttrain.decontaminate.tokens import Codes
+
+MOST_CHOICES = 256
+"""Of the stems of a window's words; a window with more of them is not ruled out."""
+
+
+def words_to_analyse(
+    choices: Sequence[Sequence[int]], unknown: Iterable[int], tables: Mapping[int, NgramTable], few: int,
+    salted: Callable[[Codes], Codes],
+) -> set[int]:
+    """The places among `unknown` whose word lies in a window that could be one of the index.
+
+    `choices`: for each word of the turn the codes that it can have to match, none where it cannot. A table of less than `few`
+    words counts only where it is as long as the turn.
+    """
+    left, length = set(unknown), len(choices)
+    needed: set[int] = set()
+    for size, table in tables.items():
+        if size > length or (size < few and size != length):
+            continue
+        for start in range(length - size + 1):
+            inside = [place for place in range(start, start + size) if place in left]
+            if inside and not needed.issuperset(inside) and _is_possible(choices[start : start + size], table, salted):
+                needed.update(inside)
+    return needed
+
+
+def _is_possible(window: Sequence[Sequence[int]], table: NgramTable, salted: Callable[[Codes], Codes]) -> bool:
+    number = int(np.prod([min(len(own), MOST_CHOICES + 1) for own in window], dtype=np.float64))
+    if number == 0 or number > MOST_CHOICES:
+        return number > 0
+    codes = salted(np.array(list(product(*window)), np.uint64))
+    hashes = np.array([hashes_of(row, len(window))[0] for row in codes], np.uint64)
+    at = np.minimum(np.searchsorted(table.hashes, hashes), len(table.hashes) - 1)
+    return bool((table.hashes[at] == hashes).any())
