@@ -37,6 +37,13 @@ class Limits:
     focus: float = 0.6
     phrase: float = 1.0
     """Covered weight below which the shared n-grams are a stock phrase."""
+    exercise: float = 2.0
+    """Covered weight from which a turn that says little else is the item with other numbers."""
+    exercise_share: float = 0.6
+    frame: float = 0.6
+    """Coverage from which a sentence is the item's with another subject."""
+    frame_covered: float = 1.4
+    frame_focus: float = 0.95
     near: float = 0.85
     """Wording and focus from which, with the same numbers and names, it is the same item and not a variant."""
     reworded_share: float = 0.7
@@ -89,8 +96,14 @@ def is_question_alone(s: Signals) -> bool:
 def is_variant(s: Signals) -> bool:
     """Most of the wording in one place that says little else, and this place is the turn or its begin or end."""
     part = s.coverage >= LIMITS.part and s.covered >= LIMITS.phrase and not is_covered(s)
-    same_words = s.wording >= LIMITS.wording and s.focus >= LIMITS.focus
-    return part and same_words and (s.share >= LIMITS.share or s.at_edge)
+    same_words = s.wording >= LIMITS.wording and s.focus >= LIMITS.focus and (s.share >= LIMITS.share or s.at_edge)
+    return part and (same_words or (s.covered >= LIMITS.exercise and s.share >= LIMITS.exercise_share))
+
+
+def is_frame(s: Signals) -> bool:
+    """Most of the item's sentence, by itself at the begin or end of the turn: the same question about somebody else."""
+    alone = s.focus >= LIMITS.frame_focus and s.share >= LIMITS.share and s.at_edge
+    return alone and s.coverage >= LIMITS.frame and s.covered >= LIMITS.frame_covered
 
 
 def is_part(s: Signals) -> bool:
@@ -119,6 +132,7 @@ RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
     ("the whole item is in the turn", is_wholly_there),
     ("the question without its passage", is_question_alone),
     ("the item with other numbers or names", is_variant),
+    ("the item's sentence about something else", is_frame),
     ("a part of the item and nothing else", is_part),
     ("the item's words in another order", is_reworded),
     ("other words with the same numbers", has_same_numbers),
