@@ -3,9 +3,11 @@
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from posttrain.storage import write_atomic
 from posttrain.workers import WorkerDied, Workers, worker_count
 
 
@@ -92,3 +94,22 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _write_or_fail(task: tuple[str, bool]) -> None:
+    path, fails = task
+    if fails:
+        while not list(Path(path).parent.glob("*.tmp-*")):
+            time.sleep(0.01)
+        raise OSError("no space")
+    with write_atomic(path) as f:
+        f.write(b"half")
+        time.sleep(30)
+
+
+def test_an_error_in_one_worker_leaves_no_half_written_file_of_another(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(OSError, match="no space"), Workers(2) as workers:
+        list(workers.map(_write_or_fail, [(str(tmp_path / "a"), False), (str(tmp_path / "b"), True)]))
+    assert list(tmp_path.iterdir()) == []
+    assert time.monotonic() - began < 20, "the other worker was not waited for"

@@ -15,6 +15,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,8 @@ from posttrain.child_process import die_with_parent, python_path
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+SECONDS_TO_END = 5.0
 
 _LENGTH = struct.Struct("<Q")
 
@@ -65,8 +68,8 @@ class Workers:
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()  # an idle worker ends by itself
-            if kind is not None:
-                process.kill()
+        if kind is not None:
+            self._end()
         for process in self._processes:
             process.wait()
             if process.stdout:
@@ -86,8 +89,7 @@ class Workers:
                 yield from threads.map(lambda item: self._call(function, item), items)
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
-                for process in self._processes:
-                    process.kill()
+                self._end()
                 raise
 
     def stream(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -108,9 +110,19 @@ class Workers:
                     yield waiting.popleft().result()
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
-                for process in self._processes:
-                    process.kill()
+                self._end()
                 raise
+
+    def _end(self) -> None:
+        """End all processes; what they were writing they take away again, if that takes no longer than SECONDS_TO_END."""
+        for process in self._processes:
+            process.terminate()
+        deadline = time.monotonic() + SECONDS_TO_END
+        for process in self._processes:
+            try:
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def _start(self) -> None:
         process = subprocess.Popen(
@@ -167,6 +179,7 @@ def serve(tasks: BinaryIO, results: BinaryIO) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # half-written files are removed on the way out
     _results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the results
     serve(sys.stdin.buffer, _results)
