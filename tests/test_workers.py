@@ -110,6 +110,6 @@ def _write_or_fail(task: tuple[str, bool]) -> None:
 def test_an_error_in_one_worker_leaves_no_half_written_file_of_another(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(OSError, match="no space"), Workers(2) as workers:
-        list(workers.map(_write_or_fail, [(str(tmp_path / "a"), False), (str(tmp_path / "b"), True)]))
+        list(workers.map(_write_or_fail, [(str(tmp_path / "a"), True), (str(tmp_path / "b"), False)]))
     assert list(tmp_path.iterdir()) == []
     assert time.monotonic() - began < 20, "the other worker was not waited for"
