@@ -6,11 +6,17 @@ import atexit
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import yaml
@@ -99,3 +105,45 @@ def make_review_run() -> Any:
         return run
 
     return make
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[dict[str, str]]:
+    """An S3-compatible store, moto in a process of its own; the environment by which everybody finds it.
+
+    One for all tests: s3fs keeps its clients, with the address that they were made for, as long as the process lives.
+    """
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
+                break
+            except (URLError, OSError):
+                assert server.poll() is None and time.monotonic() < deadline, "the moto server does not answer"
+                time.sleep(0.2)
+        yield {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
+        }
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def bucket(object_store: dict[str, str]) -> Iterator[str]:
+    """A workspace in a new bucket of the object store, for this process and those that it starts."""
+    import boto3
+
+    name = f"rows-{uuid.uuid4().hex[:8]}"
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in object_store.items():
+            patch.setenv(variable, value)
+        boto3.client("s3").create_bucket(Bucket=name)
+        yield f"s3://{name}/workspace"

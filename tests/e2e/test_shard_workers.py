@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
@@ -32,36 +25,7 @@ def contents(run: Run, stage: str = "mix") -> dict[str, bytes]:
     return {entry.name: fs.cat_file(join(folder, entry.name)) for entry in manifest.files}
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of a moto server, a process of its own that everybody finds by the environment alone."""
-    import boto3
 
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
-                break
-            except (URLError, OSError):
-                assert server.poll() is None and time.monotonic() < deadline, "the moto server does not answer"
-                time.sleep(0.2)
-        boto3.client("s3").create_bucket(Bucket="rows")
-        yield "s3://rows/workspace"
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
 
 
 def test_two_workers_on_a_bucket_write_what_one_process_writes_into_a_folder(

@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from posttrain.cli.runs import run_stages
 from posttrain.recipe import load_recipe
 from posttrain.run import Run, start_run
 from posttrain.storage import Manifest, exists, file_system, join, read_json
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """A bucket of a moto server, for this process and those that it starts."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="rows")
-        yield "s3://rows/workspace"
-    server.stop()
 
 
 def run(workspace: str) -> Run:
@@ -77,5 +53,5 @@ def test_what_another_process_wrote_meanwhile_is_seen(bucket: str) -> None:
     assert not exists(path) and not exists(join(bucket, "later"))
     file_system(bucket)[0].find(bucket)
     for text in ("1", "22"):
-        boto3.client("s3").put_object(Bucket="rows", Key="workspace/later/manifest.json", Body=text.encode())
+        boto3.client("s3").put_object(Bucket=bucket.split("/")[2], Key="workspace/later/manifest.json", Body=text.encode())
         assert exists(path) and read_json(path) == int(text)
