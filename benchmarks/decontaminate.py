@@ -195,15 +195,15 @@ def build(recipe: Recipe, root: Path, folder: str, settings: Decontaminate) -> M
     return manifest
 
 
-def line(name: str, rows: int, characters: int, result: tuple[int, int, float, float]) -> None:
+def line(name: str, rows: int, size: int, result: tuple[int, int, float, float]) -> None:
     found, peak, wall, cpu = result
-    print(f"{name:10} {rows:>9,} rows, {characters / 1e6:7.1f} M characters: {wall:6.2f} s, {cpu:6.2f} s CPU: "
-          f"{wall / rows * 1e6:6.1f} µs a row, {cpu / rows * 1e6:6.1f} µs CPU; {characters / wall / 1e6:6.1f} MB/s; "
+    print(f"{name:10} {rows:>9,} rows, {size / 1e6:7.1f} MB: {wall:6.2f} s, {cpu:6.2f} s CPU: "
+          f"{wall / rows * 1e6:6.1f} µs a row, {cpu / rows * 1e6:6.1f} µs CPU; {size / wall / 1e6:6.1f} MB/s; "
           f"{found:,} matches; {peak:,} MiB a process")
 
 
 def size_of(rows: list[list[str]]) -> int:
-    return sum(len(text) for row in rows for text in row)
+    return sum(len(text.encode("utf-8", "surrogatepass")) for row in rows for text in row)
 
 
 def plain(name: str, way: Callable[[list[str]], int], rows: list[list[str]]) -> None:

@@ -18,7 +18,7 @@ Source: Tülu 3 paper, section 3.2 (n = 8, contaminated where the score is > 0.5
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,11 +196,17 @@ def _matches(
     best = np.round(best, 9)
     chosen = np.flatnonzero((best >= floor) | ((best >= SUPPORT) & index.has_few_words[item[edge]]))
     last = np.append(first[1:], len(text))
+
+    @functools.lru_cache(maxsize=1)  # matches come turn by turn, and a long turn has many
+    def words_of(turn: int) -> list[int]:
+        unread = tokens.unread[tokens.bounds[turn] : tokens.bounds[turn + 1]].any()
+        return (index.all_words(turns[first_turn + turn]) if unread else tokens.of(turn)).tolist()
+
     matches = []
     for group in chosen.tolist():
         begin, end = int(edge[group]), int(edge[group + 1]) if group + 1 < len(edge) else len(first)
         windows = {int(text[first[k]]): (place[first[k] : last[k]], reach[first[k] : last[k]]) for k in range(begin, end)}
-        matches.append(_match(index, turns, tokens, first_turn, int(group_turn[begin]), int(item[begin]), windows))
+        matches.append(_match(index, words_of, first_turn, int(group_turn[begin]), int(item[begin]), windows))
     return [match for match in matches if match.best >= floor]
 
 
@@ -219,7 +225,7 @@ def _places(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> tuple[Int
 
 
 def _match(
-    index: EvalIndex, turns: Sequence[str], tokens: Tokens, first_turn: int, turn: int, item: int,
+    index: EvalIndex, words_of: Callable[[int], list[int]], first_turn: int, turn: int, item: int,
     windows: dict[int, tuple[Ints, Ints]],
 ) -> Match:
     covered, texts = [], []
@@ -228,10 +234,7 @@ def _match(
         places, reaches = windows.get(text, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
         covered.append(_union((places - begin).tolist(), reaches.tolist()))
         texts.append(index.codes[index.flat[begin:end]])
-    own: list[int] = []
-    if any(_is_few(text) for text in texts):
-        unread = tokens.unread[tokens.bounds[turn] : tokens.bounds[turn + 1]].any()
-        own = (index.all_words(turns[first_turn + turn]) if unread else tokens.of(turn)).tolist()
+    own = words_of(turn) if any(_is_few(text) for text in texts) else []
     return _judged(first_turn + turn, item, texts, *with_short_texts(texts, own, index.ngram_size, covered))
 
 

@@ -330,8 +330,7 @@ class EvalIndex:
             for k in np.unique(found.text_of(np.flatnonzero(asked))).tolist():
                 begin, end = found.bounds[k], found.bounds[k + 1]
                 places = np.flatnonzero(asked[begin:end])
-                stems = self._stems_in_windows(words(turns[k], str), codes[begin:end].tolist(), places.tolist())
-                codes[begin + places] = codes_of(stems)
+                codes[begin + places] = codes_of(self._stems_in_windows(_spelled(turns[k], places), codes[begin:end]))
             left = left & ~asked
         return Tokens(salted(codes, self.salt), found.bounds, left)
 
@@ -351,19 +350,21 @@ class EvalIndex:
         stems = [word[:end] for end in range(1, len(word) + 1) if word[:end] in self._known_stems]
         return [before, *stems] if before and before not in stems else stems
 
-    def _stems_in_windows(self, spelled: list[str], codes: list[int], places: list[int]) -> list[str]:
-        """The stems of the Korean words at `places` of a turn; a word that can belong to no window of the index stays as it is.
+    def _stems_in_windows(self, asked: dict[int, str], codes: Codes) -> list[str]:
+        """The stems of the words of a turn that are asked for; a word that can belong to no window of the index stays as it is.
 
-        `codes`: those of the other words, NO_WORD where a word is not asked for.
+        `asked`: place → word. `codes`: those of all the turn's words, NO_WORD where a word was not read.
         """
-        choices: list[list[int]] = [[code] if code != NO_WORD else [] for code in codes]
-        for place in places:
-            word = spelled[place]
-            stems = [self.stems[word]] if word in self.stems else self._possible_stems(word)
-            choices[place] = [word_code(stem) for stem in stems]
-        unknown = [place for place in places if spelled[place] not in self.stems]
-        needed = words_to_analyse(choices, unknown, self.tables, min(RUN_WORDS, self.ngram_size), self._salted) if unknown else ()
-        return [self._stem(spelled[place]) if place not in unknown or place in needed else spelled[place] for place in places]
+        def choices(place: int) -> list[int]:
+            word = asked.get(place)
+            if word is None:
+                return [int(codes[place])] if codes[place] != NO_WORD else []
+            return [word_code(stem) for stem in ([self.stems[word]] if word in self.stems else self._possible_stems(word))]
+
+        unknown = [place for place, word in asked.items() if word not in self.stems]
+        few = min(RUN_WORDS, self.ngram_size)
+        needed = words_to_analyse(choices, len(codes), unknown, self.tables, few, self._salted) if unknown else set()
+        return [self._stem(word) if word in self.stems or place in needed else word for place, word in asked.items()]
 
     def _salted(self, codes: Codes) -> Codes:
         return salted(codes, self.salt)
@@ -371,6 +372,25 @@ class EvalIndex:
     @functools.cached_property
     def _known_stems(self) -> frozenset[str]:
         return frozenset(self.stems.values())
+
+
+LONG_TURN = 10_000
+"""Characters of a turn that is not read as a whole for the sake of a few Korean words."""
+
+
+def _spelled(turn: str, places: Ints) -> dict[int, str]:
+    """Some of the words of a turn, as they are written, by their place. Of a long turn only the lines that hold them are read."""
+    if len(turn) < LONG_TURN or "\u00ad" in turn:  # a soft hyphen joins lines
+        spelled = words(turn, str)
+        return {place: spelled[place] for place in places.tolist()}
+    lines = turn.split("\n")
+    bounds = unread(lines).bounds
+    found = {}
+    of_line = np.searchsorted(bounds, places, side="right") - 1
+    for line in np.unique(of_line).tolist():
+        spelled, begin = words(lines[line], str), int(bounds[line])
+        found.update({place: spelled[place - begin] for place in places[of_line == line].tolist()})
+    return found
 
 
 def load_index(manifest: Manifest) -> EvalIndex:

@@ -45,16 +45,19 @@ class KoreanFilter:
     def shared(self, turns: Tokens, few: int) -> npt.NDArray[np.bool_]:
         """Which words lie in a run of an eval text; one of less than `few` words counts only where it is as long as the turn."""
         marked = np.zeros(len(turns.codes), np.bool_)
-        lengths = np.diff(turns.bounds)
+        lengths, before = np.diff(turns.bounds), np.concatenate([[0], np.cumsum(turns.unread)])
         for size, hashes in self.runs.items():
-            own = hashes_of(turns.codes, size)
-            starts = self._found(size, hashes, own)
-            turn = turns.text_of(starts)
-            starts = starts[(starts + size <= turns.bounds[turn + 1]) & ((size >= few) | (lengths[turn] == size))]
+            if size < few:
+                starts = turns.bounds[:-1][lengths == size]
+            else:
+                starts = np.arange(len(turns.codes) - size + 1)
+            starts = starts[before[starts + size] > before[starts]]  # every run of the index holds a Korean word
+            starts = self._found(size, hashes, hashes_of(turns.codes, size), starts)
+            starts = starts[starts + size <= turns.bounds[turns.text_of(starts) + 1]]
             for step in range(size):
                 marked[starts + step] = True
         return marked & turns.unread
 
-    def _found(self, size: int, hashes: Codes, own: Codes) -> Ints:
-        starts = self.filters[size].passing(own)
+    def _found(self, size: int, hashes: Codes, own: Codes, starts: Ints) -> Ints:
+        starts = starts[self.filters[size].passing(own[starts])]
         return starts[hashes[np.minimum(np.searchsorted(hashes, own[starts]), len(hashes) - 1)] == own[starts]]

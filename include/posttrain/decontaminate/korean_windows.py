@@ -22,22 +22,23 @@ MOST_CHOICES = 256
 
 
 def words_to_analyse(
-    choices: Sequence[Sequence[int]], unknown: Iterable[int], tables: Mapping[int, NgramTable], few: int,
+    choices: Callable[[int], Sequence[int]], length: int, unknown: Iterable[int], tables: Mapping[int, NgramTable], few: int,
     salted: Callable[[Codes], Codes],
 ) -> set[int]:
     """The places among `unknown` whose word lies in a window that could be one of the index.
 
-    `choices`: for each word of the turn the codes that it can have to match, none where it cannot. A table of less than `few`
-    words counts only where it is as long as the turn.
+    `choices`: for each of the turn's `length` words the codes that it can have to match, none where it cannot. A table of less
+    than `few` words counts only where it is as long as the turn.
     """
-    left, length = set(unknown), len(choices)
+    left = set(unknown)
     needed: set[int] = set()
     for size, table in tables.items():
         if size > length or (size < few and size != length):
             continue
-        for start in range(length - size + 1):
-            inside = [place for place in range(start, start + size) if place in left]
-            if inside and not needed.issuperset(inside) and _is_possible(choices[start : start + size], table, salted):
+        starts = {start for place in left for start in range(max(0, place - size + 1), min(place, length - size) + 1)}
+        for start in sorted(starts):
+            inside = left.intersection(range(start, start + size))
+            if not needed.issuperset(inside) and _is_possible([choices(k) for k in range(start, start + size)], table, salted):
                 needed.update(inside)
     return needed
 
