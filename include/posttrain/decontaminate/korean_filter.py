@@ -47,10 +47,7 @@ class KoreanFilter:
         marked = np.zeros(len(turns.codes), np.bool_)
         lengths, before = np.diff(turns.bounds), np.concatenate([[0], np.cumsum(turns.unread)])
         for size, hashes in self.runs.items():
-            if size < few:
-                starts = turns.bounds[:-1][lengths == size]
-            else:
-                starts = np.arange(len(turns.codes) - size + 1)
+            starts = turns.bounds[:-1][lengths == size] if size < few else np.arange(len(turns.codes) - size + 1)
             starts = starts[before[starts + size] > before[starts]]  # every run of the index holds a Korean word
             starts = self._found(size, hashes, hashes_of(turns.codes, size), starts)
             starts = starts[starts + size <= turns.bounds[turns.text_of(starts) + 1]]
