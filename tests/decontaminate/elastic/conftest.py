@@ -6,8 +6,10 @@ POSTTRAIN_TEST_ELASTICSEARCH is a folder with an `elasticsearch` launcher, calle
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
+import random
 import socket
 import ssl
 import subprocess
@@ -28,9 +30,11 @@ from posttrain.storage import ArtifactWriter, Manifest
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Below the ports that a client's connections get: a server that starts again later still finds its port free."""
+    while True:
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
+            return int(free.getsockname()[1])
 
 
 @dataclass
