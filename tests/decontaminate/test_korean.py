@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from posttrain.decontaminate import korean
 from posttrain.decontaminate.coverage import item_score, score_turns
 from posttrain.decontaminate.index import LONG_TURN, EvalIndex, _spelled
-from posttrain.decontaminate.normalize import content_words, words
+from posttrain.decontaminate.normalize import words
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,6 @@ def test_a_word_begins_with_its_stem_and_the_stem_with_what_stands_before_the_ha
     assert stem
     assert word.startswith(stem)
     assert stem.startswith(korean.before_hangul(word))
-
-
-def test_content_words_have_no_particles_and_endings() -> None:
-    assert content_words("두 정수의 합이 10이고 곱이 24라면") == ["정수", "합", "10", "곱", "24"]
-    assert content_words("두 수를 곱하면") == ["수", "곱"]
-    assert content_words("The AI가 아름다운") == ["the", "ai", "아름답"]
 
 
 SYLLABLES = "가나의를은합이"

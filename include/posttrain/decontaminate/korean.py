@@ -1,7 +1,6 @@
 """Korean words → their stems, by the morphemes that Kiwi (kiwipiepy) finds, its model installed with it.
 
     정수의 합이 10이고 있었습니다   정수 합 10 있    stem: the word as it stands, up to its particles and endings
-    곱하면                        곱             roots: what it is about
 
 A Korean word is analysed by itself, not in its sentence: the same word has the same stem wherever it stands, which
 an exact comparison needs, and each is analysed once. Kiwi's lists of names and of titles are not loaded: they keep
@@ -32,9 +31,6 @@ LONGEST_WORD = 64
 """A longer run of letters without a space is no word, and has no stem."""
 
 _BEFORE = re.compile(f"[^{HANGUL}]*")
-
-_ROOTS = ("NNG", "NNP", "NNB", "NR", "NP", "VV", "VA", "XR", "MAG", "SL", "SN")
-"""Nouns, numerals, verbs, adjectives, roots, adverbs, foreign words, numbers. Kiwi marks irregular verbs as VV-I, VV-R."""
 
 _ENDS = ("J", "E", "XSV", "XSA", "VCP", "VX")
 """Particles, endings, the 하 and 되 that make a verb of a noun, the copula, auxiliaries: what may follow a stem."""
@@ -78,19 +74,6 @@ def stem(word: str) -> str:
 def before_hangul(word: str) -> str:
     """What stands before the first Hangul of a word (AI of AI가); a stem always begins with it."""
     return _BEFORE.match(word)[0]  # type: ignore[index]  # it matches the empty text
-
-
-@functools.lru_cache(maxsize=1 << 17)
-def roots(word: str) -> tuple[str, ...]:
-    """The nouns and stems of a word in their dictionary form.
-
-    A verb made of a noun and 하 or 되 counts as its noun: 곱하면 and 곱이 are about the same.
-    """
-    found = [(form, tag.partition("-")[0]) for form, tag, _ in morphemes(word)]
-    return tuple(
-        form[:-1] if tag in ("VV", "VA") and len(form) > 1 and form[-1] in "하되" else form
-        for form, tag in found if tag in _ROOTS
-    )
 
 
 # ---------------------------------------------------------------- another process

@@ -94,15 +94,6 @@ def spans(text: str) -> list[tuple[str, int, int]]:
     return found
 
 
-def content_words(text: str) -> list[str]:
-    """What a text is about: its words, of Korean ones the nouns and stems in their dictionary form."""
-    found: list[str] = []
-    for match in CHUNK.finditer(text):
-        for token in chunk_pieces(text, match):
-            found += korean.roots(token) if is_korean(token) else (token,)
-    return found
-
-
 def is_korean(token: str) -> bool:
     return not token.isascii() and _HANGUL.search(token) is not None
 

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -111,8 +110,3 @@ class FileProgress:
         left = seconds * (self.total - self.bytes) / self.bytes if self.bytes else 0.0
         log.info("%s: %s rows, %.0f %% of %.1f MB, %s rows/s, %.0f s left", self.stage, f"{self.rows:,}",
                  100 * self.bytes / max(self.total, 1), self.total / 1e6, f"{self.rows / seconds:,.0f}", left)
-
-
-def outcome_of(facts: dict[str, Any]) -> str:
-    """One line for whoever started it."""
-    return ", ".join(f"{name} {rows:,}" for name, rows in facts["outcome"].items())

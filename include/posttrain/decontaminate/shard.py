@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from posttrain.columns import examples_of, take_rows
+from posttrain.columns import examples_at, take_rows
 from posttrain.decontaminate.contamination import ContaminationTable
 from posttrain.decontaminate.examples import Examples
 from posttrain.decontaminate.index import EvalIndex, load_index
@@ -78,7 +78,7 @@ def judged_batches(shard: Shard, job: ShardJob, out: ArtifactWriter) -> Iterator
                 out.read(source, number)
                 table.sources.add(source)
             hits = sorted(findings)
-            for n, example in zip(hits, _examples(shard.split, batch, hits), strict=True):
+            for n, example in zip(hits, examples_at(shard.split, batch, hits), strict=True):
                 decisions[n] = decide(findings[n])
                 row = TrainingRow(example.id, example.source, turns.of(n))
                 evidence.add(row, findings[n])
@@ -117,7 +117,3 @@ def training_row(example: Example, which: Which) -> TrainingRow:
 def row_name(example: Example) -> Hashable:
     """What counts as one row: an SFT example and its RLVR twin come from the same raw row and ask the same."""
     return example.id if example.raw_row is None else (example.raw_file, example.raw_row, prompt_of(example))
-
-
-def _examples(kind: str, batch: pa.RecordBatch, places: list[int]) -> list[Example]:
-    return [e for part in take_rows(batch, places).to_batches() for e in examples_of(kind, part)] if places else []
