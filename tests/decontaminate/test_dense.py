@@ -71,7 +71,8 @@ def test_every_pair_over_the_floor_and_no_other(bench, model: Path, monkeypatch:
     assert dense.score_turns(index, TURNS, floor) == wanted
     monkeypatch.setattr(dense, "SCORES_AT_ONCE", 5)  # one turn at a time: the blocks add up to the same
     assert dense.score_turns(index, TURNS, floor) == wanted
-    assert dense.score_nominated(index, TURNS, [list(range(len(ITEMS)))] * len(TURNS), floor) == wanted
+    turn, text = np.repeat(np.arange(len(TURNS)), len(ITEMS)), np.tile(np.arange(len(ITEMS)), len(TURNS))
+    assert dense.matches_of(index, dense.turn_vectors(index, TURNS), turn, text, floor) == wanted
     assert dense.score_turns(index, [], floor) == []
 
 

@@ -13,7 +13,6 @@ None is used by default. The vectors of the eval texts are in the index (vectors
 from __future__ import annotations
 
 import functools
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,12 +72,6 @@ def score_turns(index: EvalIndex, turns: list[str], floor: float) -> list[Match]
         found.append(near + [begin, 0])
     turn, text = np.concatenate(found).T
     return matches_of(index, own, turn, text, floor)
-
-
-def score_nominated(index: EvalIndex, turns: list[str], nominated: list[list[int]], floor: float) -> list[Match]:
-    """The matches among the eval texts (by number) that were nominated for each turn."""
-    turn = np.repeat(np.arange(len(turns)), [len(numbers) for numbers in nominated])
-    return matches_of(index, turn_vectors(index, turns), turn, np.fromiter(chain.from_iterable(nominated), np.int64), floor)
 
 
 def matches_of(index: EvalIndex, own: Vectors, turn: Ints, text: Ints, floor: float) -> list[Match]:

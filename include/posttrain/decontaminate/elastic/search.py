@@ -21,7 +21,15 @@ import numpy as np
 from posttrain.decontaminate import dense, numbers, similarity
 from posttrain.decontaminate.coverage import Match, score_pairs
 from posttrain.decontaminate.elastic.connection import FOR_THE_MOMENT, Cluster, ElasticsearchUnusable, Refused
-from posttrain.decontaminate.elastic.terms import Terms, ngrams_of_texts, ngrams_of_turns, sharing_pairs
+from posttrain.decontaminate.elastic.terms import (
+    Spelled,
+    Terms,
+    ngrams_of_texts,
+    ngrams_of_turns,
+    numbers_of_texts,
+    sharing_pairs,
+    words_of_texts,
+)
 
 if TYPE_CHECKING:
     from posttrain.decontaminate.index import EvalIndex
@@ -73,7 +81,7 @@ class ElasticSearch:
 
 Compare = Callable[[list[str]], list[Match]]
 Nominating = Callable[["EvalIndex", list[str], float], list[list[str]]]
-Score = Callable[["EvalIndex", list[str], float], list[Match]]
+Score = Callable[["EvalIndex", list[str], list[list[int]], float], list[Match]]
 
 
 def _by_ngrams(search: ElasticSearch, floor: float) -> Compare:
@@ -96,34 +104,47 @@ def _ngrams(index: EvalIndex) -> Terms:
     return ngrams_of_texts(index)
 
 
-def _by_words(field: str, nominating: Nominating, score: Score, search: ElasticSearch, floor: float) -> Compare:
-    """A text that reaches the floor has one of the turn's nominating words: the server finds all that do."""
+def _by_words(
+    field: str, spelled: Callable[[EvalIndex], Spelled], nominating: Nominating, score: Score, search: ElasticSearch,
+    floor: float,
+) -> Compare:
+    """A turn is compared with the texts that have one of its nominating words: only they can reach the floor."""
     index = search.index
-    _prepare(index, score, floor)
+    _prepare(index, spelled, nominating, score, floor)
 
     def compare(turns: list[str]) -> list[Match]:
-        asked = sorted({word for own in nominating(index, turns, floor) for word in own})
-        items = set(index.item_of_text[texts_with(search, field, asked)].tolist())
-        return [match for match in score(index, turns, floor) if match.item in items]
+        asked = nominating(index, turns, floor)
+        found = texts_with(search, field, sorted({word for own in asked for word in own}))
+        terms = spelled(index)
+        turn, place = sharing_pairs(terms.of_turns(asked), terms.of_texts.of(found))
+        ends = np.searchsorted(turn, np.arange(1, len(turns)))
+        return score(index, turns, [own.tolist() for own in np.split(found[place], ends)], floor)
 
     return compare
 
 
 @functools.lru_cache(maxsize=16)
-def _prepare(index: EvalIndex, score: Score, floor: float) -> None:
+def _prepare(
+    index: EvalIndex, spelled: Callable[[EvalIndex], Spelled], nominating: Nominating, score: Score, floor: float,
+) -> None:
     """What the shared code makes of an index once and keeps is made here, not by all threads at the same time."""
-    score(index, ["0"], floor)
+    spelled(index)
+    nominating(index, ["0"], floor)
+    score(index, ["0"], [[]], floor)
 
 
 def _nominating_numbers(index: EvalIndex, turns: list[str], floor: float) -> list[list[str]]:
     return numbers.nominating_numbers(index, turns)
 
 
-def _word_measure(measure: similarity.WordMeasure, score: Score) -> Callable[[ElasticSearch, float], Compare]:
+def _word_measure(measure: similarity.WordMeasure) -> Callable[[ElasticSearch, float], Compare]:
     def nominating(index: EvalIndex, turns: list[str], floor: float) -> list[list[str]]:
         return similarity.nominating_words(index, measure, turns, floor)
 
-    return partial(_by_words, "words", nominating, score)
+    def score(index: EvalIndex, turns: list[str], nominated: list[list[int]], floor: float) -> list[Match]:
+        return similarity.score_nominated(index, measure, turns, nominated, floor)
+
+    return partial(_by_words, "words", words_of_texts, nominating, score)
 
 
 def _by_vectors(search: ElasticSearch, floor: float) -> Compare:
@@ -141,10 +162,10 @@ def _by_vectors(search: ElasticSearch, floor: float) -> Compare:
 
 COMPARED: dict[Measure, Callable[[ElasticSearch, float], Compare]] = {
     "ngram_coverage": _by_ngrams,
-    "cosine": _word_measure("cosine", similarity.cosine),
-    "count_cosine": _word_measure("count_cosine", similarity.count_cosine),
-    "jaccard": _word_measure("jaccard", similarity.jaccard),
-    "reworded": partial(_by_words, "numbers", _nominating_numbers, numbers.reworded),
+    "cosine": _word_measure("cosine"),
+    "count_cosine": _word_measure("count_cosine"),
+    "jaccard": _word_measure("jaccard"),
+    "reworded": partial(_by_words, "numbers", numbers_of_texts, _nominating_numbers, numbers.score_nominated),
     "dense": _by_vectors,
 }
 """Measure → (search, floor) → the function that compares a part of the turns; parts are compared in several threads."""

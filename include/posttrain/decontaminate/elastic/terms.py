@@ -11,6 +11,7 @@ import numpy as np
 
 from posttrain.decontaminate.coverage import RUN_WORDS
 from posttrain.decontaminate.ngrams import UNKNOWN, hashes_of, known_run
+from posttrain.decontaminate.numbers import number_keys
 from posttrain.decontaminate.tokens import Codes, Ints
 
 if TYPE_CHECKING:
@@ -84,6 +85,38 @@ def ngrams_of_turns(index: EvalIndex, turns: Sequence[str]) -> Terms:
 @functools.lru_cache(maxsize=1)
 def _known_codes(index: EvalIndex) -> Codes:
     return np.sort(index.codes)
+
+
+# ---------------------------------------------------------------- words and numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Spelled:
+    """The terms of all eval texts as numbers, and the number of each as the server spells it."""
+
+    number: dict[str, int]
+    of_texts: Terms
+
+    def of_turns(self, asked: Sequence[Sequence[str]]) -> Terms:
+        """The terms that were asked for, for each turn."""
+        owner = np.repeat(np.arange(len(asked)), [len(own) for own in asked])
+        value = np.fromiter((self.number[term] for own in asked for term in own), np.int64)
+        return grouped(owner, value, len(asked))
+
+
+@functools.lru_cache(maxsize=1)
+def words_of_texts(index: EvalIndex) -> Spelled:
+    texts = len(index.offsets) - 1
+    owner = np.repeat(np.arange(texts), np.diff(index.offsets))
+    return Spelled(index.number, grouped(owner, np.asarray(index.flat, np.int64), texts))
+
+
+@functools.lru_cache(maxsize=1)
+def numbers_of_texts(index: EvalIndex) -> Spelled:
+    keys = [number_keys(text) for text in index.text.to_pylist()]
+    number = {key: n for n, key in enumerate(sorted({key for own in keys for key in own}))}
+    nothing = Terms(np.zeros(0, np.int64), np.zeros(1, np.int64))
+    return Spelled(number, Spelled(number, nothing).of_turns(keys))
 
 
 # ---------------------------------------------------------------- who shares one
