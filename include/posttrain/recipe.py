@@ -8,13 +8,14 @@ from __future__ import annotations
 import datetime
 import difflib
 import os
+import re
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from posttrain.decontaminate.presets import MEASURES, PRESETS, CutOffs, Measure, Preset, PresetName
@@ -94,6 +95,16 @@ class SourceReview(Section):
     note: str = ""
 
 
+def _language_code(value: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
+        raise PydanticCustomError("language_code", "{found} is no language code such as ko or zh-Hant", {"found": repr(value)})
+    return value
+
+
+LanguageCode = Annotated[str, AfterValidator(_language_code)]
+"""`ko`, as rows have it. `Korean` would match no row, and a quota for it would cap nothing."""
+
+
 class Source(Section):
     """One source of training rows. A source without origin and licence is refused."""
 
@@ -105,7 +116,7 @@ class Source(Section):
     non_commercial: bool = False
     category: Literal[CATEGORIES] = "general"  # type: ignore[valid-type]
     skill: str | None = Field(default=None, description="the skill its rows teach; the category unless said")
-    language: str | None = Field(default=None, description="declared language; guessed from the script unless said")
+    language: LanguageCode | None = Field(default=None, description="declared language; guessed from the script unless said")
     where: dict[str, Cell | Annotated[tuple[Cell, ...], Field(min_length=1)]] = Field(
         default_factory=dict,
         description="raw column (`a.b` for b inside of a) → the value, or the values, of the rows that are taken; "
@@ -386,7 +397,7 @@ class Mix(Section):
     rlvr: tuple[Amount, ...] = ()
     temperature: dict[Split, Temperature] = Field(default_factory=dict)
     quotas: dict[Literal[CATEGORIES], Rows] = Field(default_factory=dict)  # type: ignore[valid-type]
-    language_quotas: dict[str, Rows] = Field(default_factory=dict)
+    language_quotas: dict[LanguageCode, Rows] = Field(default_factory=dict)
     quota_splits: tuple[Split, ...] = ("sft",)
     disjoint: tuple[Split, ...] = ()
     focus_proportion: float = Field(default=1.0, ge=0, description="in a later round: proportion of the rows made for the gaps")
