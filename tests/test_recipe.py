@@ -545,7 +545,7 @@ def test_a_base_that_cannot_be_had_is_refused(tmp_path, line, said):
 @pytest.mark.parametrize(("change", "said"), [
     ({"quotas": {"math": 5.0}}, "mix.quotas.math: Input should be a valid integer"),
     ({"language_quotas": {"ko": -1}}, "mix.language_quotas.ko: Input should be greater than or equal to 0"),
-    ({"language_quotas": {"Korean": 5}}, "'Korean' is no language code such as ko or zh-Hant"),
+    ({"language_quotas": {"Korean": 5}}, "mix.language_quotas.Korean.[key]: 'Korean' is no language code such as ko or zh-Hant"),
     ({"disjoint": ["rlvr"]}, "mix.disjoint: name at least two splits, each once"),
     ({"disjoint": ["rlvr", "eval"]}, "mix.disjoint.1: Input should be 'sft'"),
     ({"temperature": {"sft": {"sources": ["questions"], "total": 5, "temperature": 2}}},
