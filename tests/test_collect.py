@@ -49,6 +49,7 @@ def test_rows_of_all_files_with_file_and_row(root: Path, tmp_path: Path) -> None
     assert manifest.by_source == {"tiny": {"read": 4, "kept": 3, "rejected": 1}}
     (broken,) = read_rejected(manifest)
     assert (broken["reason"], broken["raw_file"], broken["raw_row"], broken["row"]) == ("invalid_json", "b.jsonl", 1, '{"broken')
+    assert broken["field"] == "row"
 
 
 def test_the_manifest_says_where_the_rows_come_from(root: Path, tmp_path: Path) -> None:

@@ -117,7 +117,13 @@ class TestJson:
 
     def test_one_row_with_half_a_surrogate_pair_does_not_take_the_others_along(self, tmp_path: Path) -> None:
         good, broken = _read(_write(tmp_path / "rows.json", b'[{"a": 1}, {"a": "\\udc00"}]'))
-        assert (good, broken.reason) == ({"a": 1}, "undecodable_text")
+        assert (good, broken.reason, broken.field) == ({"a": 1}, "undecodable_text", "a")
+
+    def test_the_field_of_a_wrong_character_is_named(self, tmp_path: Path) -> None:
+        row = b'{"id": "\xed\x95\x9c", "turns": [{"value": "ok"}, {"value": "b\xffd"}]}\n{"b\\ud800d": 1}\n{"cut\n'
+        in_a_value, in_a_name, cut = _read(_write(tmp_path / "rows.jsonl", row))
+        assert (in_a_value.field, in_a_name.field, cut.field) == ("turns.1.value", "row", "row")
+        assert "not UTF-8" in in_a_value.detail
 
 
 class TestLines:

@@ -121,7 +121,7 @@ def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[
                 if value.reason == "damaged_file":
                     log.warning("%s is damaged, and only %d rows of it can be read: %s", name, number, value.detail)
                 out.reject(Rejected(reason=value.reason, source=spec.name, raw_file=name, raw_row=number,
-                                    detail=value.detail, row=value.text))
+                                    field=value.field, detail=value.detail, row=value.text))
                 continue
             raw = json.dumps(value, ensure_ascii=False, default=str)
             own.update(raw.encode())

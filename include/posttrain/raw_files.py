@@ -26,11 +26,13 @@ from posttrain.zstd_file import open_zstd
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A row that is not there to be converted. `reason` is a key of `schema.REASONS`; `text` is what stands in the file."""
+    """A row that is not there to be converted. `reason` is a key of `schema.REASONS`; `text` is what stands in the file;
+    `field` is the one that cannot be read (`turns.1.value`), or `row`."""
 
     reason: str
     detail: str
     text: str
+    field: str = "row"
 
 
 Rows = Iterator[tuple[int, Any]]
@@ -83,6 +85,7 @@ def _open_binary(path: Path) -> Any:
     return open_zstd(path) if path.suffix == ".zst" else gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
+_LONE = re.compile("[\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 
 
@@ -101,8 +104,21 @@ def _encodable(value: Any) -> Any:
     try:
         written.encode()
     except UnicodeEncodeError as error:
-        return Broken("undecodable_text", error.reason, _printable(written))
+        detail = f"{ascii(written[error.start])}: a byte that is not UTF-8, or half a surrogate pair"
+        return Broken("undecodable_text", detail, _printable(written), _not_encodable(value) or "row")
     return value
+
+
+def _not_encodable(value: Any) -> str:
+    """Where the first text with a lone surrogate stands among the values: `turns.1.value`; empty where there is none."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        if isinstance(inner, str):
+            if not inner.isascii() and _LONE.search(inner):
+                return _printable(str(name))
+        elif below := _not_encodable(inner):
+            return f"{_printable(str(name))}.{below}"
+    return ""
 
 
 def _printable(text: str) -> str:
@@ -175,8 +191,10 @@ def _read_json(path: Path) -> Rows:
         return
     suspect = _may_hold_surrogates(text)
     for number, row in enumerate(rows_of(value)):
-        row = _encodable(row) if suspect else row
-        yield number, _shallow(json.dumps(row, ensure_ascii=False), row) if _too_deep(row) else row
+        if _too_deep(row):
+            yield number, _shallow(json.dumps(row, ensure_ascii=False), row)
+        else:
+            yield number, _encodable(row) if suspect else row
 
 
 ROW_FIELDS = frozenset({"messages", "conversations", "conversation", "chosen", "rejected", "instances"})

@@ -83,7 +83,7 @@ class Diagnosis:
 def diagnose(path: Path, limit: int = SAMPLE_ROWS) -> Diagnosis:
     """Try every family on the first `limit` rows of a file. Raises ValueError for a file name without a reader."""
     sample = list(islice(read_raw_file(path), limit))
-    broken = [BadRow(n, row.reason, "row", row.detail) for n, row in sample if isinstance(row, Broken)]
+    broken = [BadRow(n, row.reason, row.field, row.detail) for n, row in sample if isinstance(row, Broken)]
     rows = [(path.name, n, row) for n, row in sample if not isinstance(row, Broken)]
     columns = list(dict.fromkeys(name for _, _, row in rows if isinstance(row, dict) for name in row))
     tried: dict[Any, Fit] = {}
