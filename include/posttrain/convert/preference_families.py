@@ -79,7 +79,9 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         split="train_prefs",
     ),
     "ultrafeedback_cleaned": Family(
-        convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions, columns=(*BINARIZED, "source"),
+        convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions,
+        columns=(*BINARIZED[:3], "score_chosen/chosen-rating", "score_rejected/rejected-rating", "chosen-model", "rejected-model",
+                 "source"),
         layout="The binarised set without TruthfulQA's prompts: what `source` still marks as such is refused.",
         origin="allenai/ultrafeedback_binarized_cleaned", license="MIT", hub="allenai/ultrafeedback_binarized_cleaned",
         split="train_prefs",
