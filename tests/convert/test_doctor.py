@@ -154,7 +154,7 @@ ARGILLA = {"prompt": "q", "chosen": asked("a"), "chosen-rating": 5.0, "chosen-mo
         ([{"id": "alpaca_1", "instruction": "3+3은 얼마인가요", "input": "", "output": "6입니다"}], "kullm_v2"),
         # Prose is no ground truth.
         ([{"question": "안녕", "answer": "네"}], "korean_qa"),
-        ([{"id": "x", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "<div><p>a <b>b</b></p></div>"}]}
+        ([{"id": "x", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "<p>a <b>b</b></p>"}]}
           ], "sharegpt"),
     ],
 )
