@@ -153,9 +153,9 @@ def convert(
         applied = {"apply_keyword_filter": keywords, "apply_empty_message_filter": empty} if keywords or empty else {}
         manifest = write_stage("convert", converter_module(family), folder, out, inputs,
                                (settings[0] if len(settings) == 1 else {"sources": settings}) | applied, work)
+    show_counts(manifest, as_json)
     if push_to_hub:
         typer.echo(f"pushed to {hub.push_rows(manifest, push_to_hub)}", err=True)
-    show_counts(manifest, as_json)
 
 
 # ---------------------------------------------------------------- examples
