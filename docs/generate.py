@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,12 @@ def _hub(family: dict[str, Any]) -> str:
 PAGES = {"sources.md": sources_page, "reasons.md": reasons_page}
 
 
+def with_number_of_families(readme: str) -> str:
+    """The README with the number of source families of today."""
+    from posttrain.convert import FAMILIES
+
+    return re.sub(r"raw rows of \d+ source families", f"raw rows of {len(FAMILIES)} source families", readme)
+
 
 def write_filters_page(arguments: list[str]) -> None:
     """`filters --data-root FOLDER`: docs/filters.md counts what every rule finds in real files, which takes a minute."""
@@ -138,3 +145,5 @@ if __name__ == "__main__":
     else:
         for name, page in PAGES.items():
             (FOLDER / name).write_text(page(), encoding="utf-8")
+        readme = FOLDER.parent / "README.md"
+        readme.write_text(with_number_of_families(readme.read_text(encoding="utf-8")), encoding="utf-8")
