@@ -208,6 +208,15 @@ class TestFilesOfARepository:
         (row,) = read_rows(writer.finish(), "raw")
         assert row["raw_file"] == f"{NAME}@{old}/train.jsonl" and json.loads(row["raw"])["instruction"] == "red"
 
+    def test_without_files_a_loading_script_is_an_error_that_says_so(
+        self, hub: HubServer, tmp_path: Path, workspace: str, monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("datasets.config.HF_ENDPOINT", hub.address)
+        monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+        hub.push(NAME, {"colours.py": b"raise SystemExit", "train.jsonl": jsonl("red")})
+        with pytest.raises(SourceError, match="'some/colours' at commit .*scripts are no longer supported.*under `files`"):
+            self.collected(source(revision="main"), tmp_path / "out", workspace)
+
     @pytest.mark.parametrize(("files", "says"), [
         (["*.parquet"], r"has no file '\*\.parquet' at commit"), (["*"], r"README\.md.*no reader for this ending"),
     ])

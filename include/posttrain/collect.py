@@ -188,8 +188,10 @@ def _split_rows(load: HubLoad, commit: str) -> Iterator[Any]:
         builder.download_and_prepare()
         rows = builder.as_dataset(split=load.split)
     except (OSError, ValueError, RuntimeError) as error:
+        # `datasets` has a RuntimeError for a repository with a loading script, which it does not run.
+        hint = "; name its data files under `files` of the load" if isinstance(error, RuntimeError) else ""
         raise SourceError(f"the Hub data set {load.id!r} at commit {commit} cannot be loaded ({load.config or 'default'}, "
-                          f"split {load.split}): {error}") from error
+                          f"split {load.split}): {error}{hint}") from error
     yield from rows
 
 

@@ -18,8 +18,8 @@ class Family:
     """One line of the table of families.
 
     A layout that belongs to no publisher (alpaca, messages, prompt_completion) has no origin, licence or Hub id of its own;
-    the source that uses it states them. `revision` is a commit where one is known: one at which other public projects pin the
-    set. The `main` of the others is resolved to a commit when a source is collected.
+    the source that uses it states them. `revision` is a commit where one is known: one at which other public projects read the
+    set. The `main` of the others is locked to a commit when it is first collected (`hub_revisions`).
     """
 
     convert: Callable[..., list[Draft]]

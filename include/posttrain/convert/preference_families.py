@@ -62,6 +62,7 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         columns=("history", "human_ref_A", "human_ref_B", "labels", "score_A", "score_B", "score_ratio", "domain"),
         layout="A post with two comments of people; chosen is what `labels` says (1: A, 0: B).",
         origin="stanfordnlp/SHP", license="none stated (Reddit's terms)", hub="stanfordnlp/SHP",
+        revision="e94b5f32602712d78ed494fe79105b1959396686",
     ),
     "ultrafeedback": Family(
         convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions,
@@ -82,6 +83,7 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions, columns=(*BINARIZED, "source"),
         layout="The binarised set without TruthfulQA's prompts: what `source` still marks as such is refused.",
         origin="allenai/ultrafeedback_binarized_cleaned", license="MIT", hub="allenai/ultrafeedback_binarized_cleaned",
+        revision="f304ce59671d155273c861746581faa354d8a9af",
         split="train_prefs",
     ),
     "helpsteer2": Family(
