@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +15,7 @@ from tests.hub_server import HubServer
 from posttrain.cli import main
 from posttrain.collect import SourceError, collect, pinned
 from posttrain.convert.flan import collection_of
-from posttrain.hub_revisions import HubRevisionError, commit_of, entries
+from posttrain.hub_revisions import HubRevisionError, commit_of, entries, move
 from posttrain.recipe import HubLoad, Source
 from posttrain.storage import ArtifactWriter, load_manifest, read_rejected, read_rows
 
@@ -105,12 +102,14 @@ class TestTheLock:
             commit_of(NAME, "main", workspace)
         assert path.read_text() == text
 
-    def test_it_lies_in_a_bucket_too(self, hub: HubServer) -> None:
-        first = hub.push(NAME, {"a": b"1"})
-        assert commit_of(NAME, "main", "memory://pins/workspace") == first
-        hub.push(NAME, {"a": b"2"})
-        assert commit_of(NAME, "main", "memory://pins/workspace") == first
-        assert [entry.commit for entry in entries("memory://pins/workspace")] == [first]
+    def test_it_lies_in_a_bucket_too(self, hub: HubServer, bucket: str) -> None:
+        assert entries(bucket) == []
+        first = hub.push(NAME, {"a": b"1"}, branch="refs/convert/parquet")
+        assert commit_of(NAME, "refs/convert/parquet", bucket) == first
+        second = hub.push(NAME, {"a": b"2"}, branch="refs/convert/parquet")
+        assert commit_of(NAME, "refs/convert/parquet", bucket) == first
+        assert [now.commit for _, now in move(entries(bucket), bucket)] == [second]
+        assert [entry.commit for entry in entries(bucket)] == [second]
 
 
 class TestMovingIt:
@@ -229,22 +228,22 @@ class TestFilesOfARepository:
 
 
 def test_the_locked_commit_is_collected_with_and_without_the_hub(
-    hub: HubServer, tmp_path: Path, workspace: str, capsys: pytest.CaptureFixture[str],
+    hub: HubServer, tmp_path: Path, workspace: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Through the `datasets` library, whose cache holds two commits in the end: offline it would give the newest of them,
     whichever was asked for."""
+    monkeypatch.setattr("datasets.config.HF_ENDPOINT", hub.address)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "prepared")
     training = {"learning_rate": 1e-3, "batch_size": 1, "max_length": 64}
     recipe = {"name": "colours", "description": "A source for a test.", "model": {"kind": "tiny"},
               "sft": training, "dpo": training, "rlvr": training, "mix": {"sft": [{"source": "tiny", "count": 1}]},
               "sources": [source(revision="main").model_dump(mode="json", exclude_defaults=True)]}
     (tmp_path / "colours.yaml").write_text(yaml.safe_dump(recipe))
 
-    def collected(out: str, offline: str = "0") -> list[tuple[str, str]]:
-        env = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": offline, "HF_HOME": str(tmp_path / "home"),
-               "HF_HUB_DISABLE_XET": "1"}
-        command = [sys.executable, "-m", "posttrain", "collect", "--recipe", "colours.yaml", "--source", "tiny", "--out", out]
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    def collected(out: str, offline: bool = False) -> list[tuple[str, str]]:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+        monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", offline)
+        posttrain(capsys, "collect", "--recipe", str(tmp_path / "colours.yaml"), "--source", "tiny", "--out", str(tmp_path / out))
         rows = read_rows(load_manifest(str(tmp_path / out)), "raw")
         return [(row["raw_file"], json.loads(row["raw"])["instruction"]) for row in rows]
 
@@ -256,4 +255,6 @@ def test_the_locked_commit_is_collected_with_and_without_the_hub(
     assert posttrain(capsys, "sources", NAME, "--update")[0] == f"{NAME}@main: {old} -> {new}\n"
     assert collected("moved") == [(f"{NAME}@{new}/default/train", "blue"), (f"{NAME}@{new}/default/train", "green")]
     lock.write_bytes(before)
-    assert collected("offline", offline="1") == [(f"{NAME}@{old}/default/train", "red")]
+    asked = len(hub.paths)
+    assert collected("offline", offline=True) == [(f"{NAME}@{old}/default/train", "red")]
+    assert len(hub.paths) == asked
