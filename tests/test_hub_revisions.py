@@ -125,9 +125,8 @@ class TestMovingIt:
         assert out == f"{NAME}@main: {old} -> {new}\n"
         assert commit_of(NAME, "main", workspace) == new
         out, _ = posttrain(capsys, "sources", "--update", "--all", "--json")
-        assert json.loads(out) == {"locked": [
-            {"id": NAME, "revision": "main", "before": new, "commit": new},
-            {"id": "some/shapes", "revision": "main", "before": other, "commit": other}]}
+        assert [(entry["id"], entry["before"], entry["commit"]) for entry in json.loads(out)["locked"]] == [
+            (NAME, new, new), ("some/shapes", other, other)]
 
     def test_a_family_stands_for_its_data_set(
         self, hub: HubServer, workspace: str, capsys: pytest.CaptureFixture[str],
@@ -149,11 +148,12 @@ class TestMovingIt:
         assert "'some/shapes'" in err and commit_of(NAME, "main", workspace) == old
 
     @pytest.mark.parametrize(("arguments", "says"), [
-        (["--update"], "name what is to move, or give --all"),
+        (["--update"], "--update takes a NAME or --all"),
         (["some/shapes", "--update"], "'some/shapes' is not in the lock; it holds some/colours@main"),
         (["dolly", "--update"], "'dolly' is not in the lock"),
         (["--all"], "--all belongs to --update"),
-        ([NAME, "--update", "--all"], "either a NAME or --all"),
+        ([NAME, "--update", "--all"], "--update takes a NAME or --all"),
+        (["dolly", "--locked"], "'dolly' is not in the lock"),
     ])
     def test_wrong_use(
         self, arguments: list[str], says: str, hub: HubServer, workspace: str, capsys: pytest.CaptureFixture[str],
@@ -215,6 +215,12 @@ class TestFilesOfARepository:
         hub.push(NAME, {"colours.py": b"raise SystemExit", "train.jsonl": jsonl("red")})
         with pytest.raises(SourceError, match="'some/colours' at commit .*scripts are no longer supported.*under `files`"):
             self.collected(source(revision="main"), tmp_path / "out", workspace)
+
+    def test_a_file_without_a_row_is_counted(self, hub: HubServer, tmp_path: Path, workspace: str) -> None:
+        commit = hub.push(NAME, {"a.jsonl": b"", "b.jsonl": jsonl("red")})
+        rows, rejected = self.collected(source(revision="main", files=["*.jsonl"]), tmp_path / "out", workspace)
+        assert [row["raw_file"] for row in rows] == [f"{NAME}@{commit}/b.jsonl"]
+        assert [(row["reason"], row["raw_file"]) for row in rejected] == [("empty_file", f"{NAME}@{commit}/a.jsonl")]
 
     @pytest.mark.parametrize(("files", "says"), [
         (["*.parquet"], r"has no file '\*\.parquet' at commit"), (["*"], r"README\.md.*no reader for this ending"),

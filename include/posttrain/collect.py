@@ -114,13 +114,12 @@ def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[
             kept += 1
             out.kept(spec.name)
             out.write("raw", {"raw_file": name, "raw_row": number, "raw": raw}, RAW_SCHEMA)
-        if spec.load.kind == "file":
-            if number < 0:
-                log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", name, spec.name)
-                out.read(spec.name)
-                out.reject(Rejected(reason="empty_file", source=spec.name, raw_file=name, raw_row=0, row=f"{name}: no row"))
-            if sha256_file(str(root / name)) != hashes.get(name):
-                raise SourceError(f"{name} of source {spec.name} changed while it was read; start again when it is finished")
+        if number < 0:
+            log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", name, spec.name)
+            out.read(spec.name)
+            out.reject(Rejected(reason="empty_file", source=spec.name, raw_file=name, raw_row=0, row=f"{name}: no row"))
+        if spec.load.kind == "file" and sha256_file(str(root / name)) != hashes.get(name):
+            raise SourceError(f"{name} of source {spec.name} changed while it was read; start again when it is finished")
         facts.append({"name": name, "sha256": hashes.get(name) or own.hexdigest(), "rows": kept})
     out.facts = {"origin": spec.origin, "license": spec.license, "non_commercial": spec.non_commercial, "files": facts}
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from posttrain.cli import options
 from posttrain.storage import workspace_url
 
+if TYPE_CHECKING:
+    from posttrain.hub_revisions import Locked
+
 Name = Annotated[
     str | None,
-    typer.Argument(show_default="all of them", help="One family, with its columns and options; for --update, or a Hub data set."),
+    typer.Argument(show_default="all of them", help="One family: columns, options. Of the lock: a family or a Hub data set."),
 ]
 
 
@@ -23,11 +27,16 @@ def sources(
     everything: Annotated[bool, typer.Option("--all", help="With --update: all that is locked.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """The source families: what each reads, licence, origin, whether it may be used commercially, and where it was tested."""
-    if update or everything:
-        _update(name, update, everything, as_json)
+    """The source families: what each reads, licence, origin, whether it may be used commercially, and where it was tested.
+
+    With --locked and --update: the commits that branches and tags of Hub data sets stand for in this workspace.
+    """
+    if everything and not update:
+        raise typer.BadParameter("--all belongs to --update")
+    if update:
+        _update(name, everything, as_json)
     elif locked:
-        _locked(as_json)
+        _locked(name, as_json)
     else:
         _families(name, as_json)
 
@@ -53,12 +62,11 @@ def _families(name: str | None, as_json: bool) -> None:
         typer.echo(f"\n{len(families)} families, {real} of them tested on real files; `sources NAME` shows columns and options")
 
 
-def _locked(as_json: bool) -> None:
-    from dataclasses import asdict
-
+def _locked(name: str | None, as_json: bool) -> None:
     from posttrain.hub_revisions import entries
 
     found = entries(workspace_url())
+    found = _of(name, found) if name else found
     if as_json:
         typer.echo(json.dumps({"locked": [asdict(entry) for entry in found]}))
     elif found:
@@ -68,30 +76,31 @@ def _locked(as_json: bool) -> None:
         typer.echo(f"nothing is locked in {workspace_url()}: the first use of a Hub revision that is no commit locks it")
 
 
-def _update(name: str | None, update: bool, everything: bool, as_json: bool) -> None:
-    from posttrain.convert import FAMILIES
+def _update(name: str | None, everything: bool, as_json: bool) -> None:
     from posttrain.hub_revisions import entries, move
 
-    if not update:
-        raise typer.BadParameter("--all belongs to --update")
-    if not name and not everything:
-        raise typer.BadParameter("name what is to move, or give --all")
-    if name and everything:
-        raise typer.BadParameter("give either a NAME or --all")
+    if bool(name) == everything:
+        raise typer.BadParameter("--update takes a NAME or --all")
     found = entries(workspace_url())
-    hub = (FAMILIES[name].hub if name in FAMILIES else name) if name else None
-    chosen = [entry for entry in found if everything or entry.id == hub]
-    if name and not chosen:
-        held = ", ".join(f"{entry.id}@{entry.revision}" for entry in found) or "nothing"
-        raise typer.BadParameter(f"{name!r} is not in the lock; it holds {held}")
-    moved = move(chosen, workspace_url())
+    moved = move(_of(name, found) if name else found, workspace_url())
     if as_json:
-        typer.echo(json.dumps({"locked": [{"id": now.id, "revision": now.revision, "before": before.commit, "commit": now.commit}
-                                          for before, now in moved]}))
+        typer.echo(json.dumps({"locked": [asdict(now) | {"before": before.commit} for before, now in moved]}))
         return
     for before, now in moved:
         change = f"{before.commit} -> {now.commit}" if before.commit != now.commit else f"{now.commit}, unchanged"
         typer.echo(f"{now.id}@{now.revision}: {change}")
+
+
+def _of(name: str, found: list[Locked]) -> list[Locked]:
+    """The entries of a Hub data set, or of a family's."""
+    from posttrain.convert import FAMILIES
+
+    hub = FAMILIES[name].hub if name in FAMILIES else name
+    chosen = [entry for entry in found if entry.id == hub]
+    if not chosen:
+        held = ", ".join(f"{entry.id}@{entry.revision}" for entry in found) or "nothing"
+        raise typer.BadParameter(f"{name!r} is not in the lock; it holds {held}")
+    return chosen
 
 
 def table(rows: list[tuple[str, ...]]) -> str:

@@ -88,17 +88,15 @@ def read_items(spec: EvalSet, root: Path, seed: int) -> Iterator[tuple[str, int,
     Raises collect.SourceError for a file without any row.
     """
     load = spec.load
-    if load.kind == "file":
-        for path in source_files(load, root):
-            name = raw_name(path, root)
+    if load.kind != "procedural":
+        files = (hub_files(load, pinned(load, root, seed)["commit"]) if load.kind == "hub"
+                 else ((raw_name(path, root), read_raw_file(path)) for path in source_files(load, root)))
+        for name, rows in files:
             row = -1
-            for row, value in read_raw_file(path):
+            for row, value in rows:
                 yield name, row, value
             if row < 0:
                 raise SourceError(f"{name} of eval {spec.name} has no row: nothing could be found by it")
-    elif load.kind == "hub":
-        for name, rows in hub_files(load, pinned(load, root, seed)["commit"]):
-            yield from ((name, row, value) for row, value in rows)
     else:
         share, rest = divmod(load.rows, len(load.skills))
         for n, skill in enumerate(load.skills):
