@@ -306,6 +306,14 @@ class ArtifactWriter:
         if len(columns) >= ROWS_PER_PART or columns.characters >= CHARACTERS_PER_PART:
             self._flush_examples(split)
 
+    def add_table(self, kind: str, table: pa.Table) -> None:
+        """As `add` for each row of a table of the kind's schema, into the split of the kind's name."""
+        while table.num_rows:
+            columns = self._examples.setdefault(kind, ExampleColumns(kind))
+            table = table.slice(columns.extend(table, ROWS_PER_PART, CHARACTERS_PER_PART))
+            if len(columns) >= ROWS_PER_PART or columns.characters >= CHARACTERS_PER_PART:
+                self._flush_examples(kind)
+
     def write(self, split: str, row: dict[str, Any], schema: pa.Schema) -> None:
         """Write a row of any schema to a split without counting a kept input row; a split takes rows or examples."""
         self._schemas.setdefault(split, schema)

@@ -65,8 +65,3 @@ class Family:
         checked = self.options.model_validate(dict(options))
         sample = functools.partial(self.sample, options=checked) if self.sample else None
         return functools.partial(self.convert, options=checked), sample
-
-    @property
-    def needs_all_rows(self) -> bool:
-        """Whether a row's fate depends on other rows of the source, so that its shards cannot be converted apart."""
-        return self.join is not None or self.sample is not None
