@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 import yaml
 from tests.hub_server import HubServer
 
+from posttrain import pipeline
 from posttrain.cli import main
 from posttrain.collect import SourceError, collect, pinned
 from posttrain.convert.flan import collection_of
 from posttrain.hub_revisions import HubRevisionError, commit_of, entries, move
-from posttrain.recipe import HubLoad, Source
+from posttrain.recipe import HubLoad, Source, load_recipe
+from posttrain.run import start_run
 from posttrain.storage import ArtifactWriter, load_manifest, read_rejected, read_rows
 
 NAME = "some/colours"
@@ -172,6 +175,16 @@ def source(**load: Any) -> Source:
                                   "origin": "written for this test", "license": "CC0-1.0"})
 
 
+def write_recipe(folder: Path, spec: Source) -> Path:
+    training = {"learning_rate": 1e-3, "batch_size": 1, "max_length": 64}
+    recipe = {"name": "colours", "description": "A source for a test.", "model": {"kind": "tiny"},
+              "sft": training, "dpo": training, "rlvr": training, "mix": {"sft": [{"source": "tiny", "count": 1}]},
+              "sources": [spec.model_dump(mode="json", exclude_defaults=True)]}
+    path = folder / "colours.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    return path
+
+
 class TestFilesOfARepository:
     """`files`: the repository's own files, read as local ones, so that a loading script beside them does not matter."""
 
@@ -233,6 +246,23 @@ class TestFilesOfARepository:
             self.collected(source(revision="main", files=files), tmp_path / "out", workspace)
 
 
+def test_a_run_goes_on_without_the_hub_and_is_done_again_when_the_lock_moves(
+    hub: HubServer, tmp_path: Path, workspace: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = hub.push(NAME, {"train.jsonl": jsonl("red")})
+    recipe = load_recipe(str(write_recipe(tmp_path, source(revision="main", files=["train.jsonl"]))))
+    run = start_run(recipe, "nightly", workspace=workspace)
+    assert pipeline.collect(run, "tiny").manifest.settings["load"]["commit"] == old
+    new = hub.push(NAME, {"train.jsonl": jsonl("blue")})
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    shutil.rmtree(tmp_path / "cache")
+    assert pipeline.collect(run, "tiny").skipped
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    assert [after.commit for _, after in move(entries(workspace), workspace)] == [new]
+    again = pipeline.collect(run, "tiny")
+    assert not again.skipped and again.manifest.settings["load"]["commit"] == new
+
+
 def test_the_locked_commit_is_collected_with_and_without_the_hub(
     hub: HubServer, tmp_path: Path, workspace: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -240,11 +270,7 @@ def test_the_locked_commit_is_collected_with_and_without_the_hub(
     whichever was asked for."""
     monkeypatch.setattr("datasets.config.HF_ENDPOINT", hub.address)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "prepared")
-    training = {"learning_rate": 1e-3, "batch_size": 1, "max_length": 64}
-    recipe = {"name": "colours", "description": "A source for a test.", "model": {"kind": "tiny"},
-              "sft": training, "dpo": training, "rlvr": training, "mix": {"sft": [{"source": "tiny", "count": 1}]},
-              "sources": [source(revision="main").model_dump(mode="json", exclude_defaults=True)]}
-    (tmp_path / "colours.yaml").write_text(yaml.safe_dump(recipe))
+    write_recipe(tmp_path, source(revision="main"))
 
     def collected(out: str, offline: bool = False) -> list[tuple[str, str]]:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
