@@ -28,13 +28,14 @@ def reasons_page() -> str:
 def sources_page() -> str:
     """Every source family: licence, origin, columns, Hub id and revision, options, and what it was tested on."""
     from posttrain.convert.catalogue import REAL, catalogue
+    from posttrain.hub_revisions import COMMIT
 
     families = catalogue()
     layouts = [f for f in families if f["origin"] is None]
     published = [f for f in families if f["origin"] is not None]
     real = sum(f["tested"] == REAL for f in families)
     commits = {f["hub"]: f["revision"] for f in published if f["hub"]}
-    pinned = sum(revision != "main" for revision in commits.values())
+    pinned = sum(COMMIT.fullmatch(revision) is not None for revision in commits.values())
     return "\n".join([
         SOURCES.format(families=len(families), layouts=len(layouts), published=len(published), real=real, sets=len(commits),
                        pinned=pinned),
@@ -72,7 +73,7 @@ last table names them. "by hand" means that no file of the publisher was at hand
 publisher documents, other columns included (`tests/convert/test_published_schemas.py` for SFT).
 
 **Revision.** For {pinned} of the {sets} Hub sets the commit at which other public projects read them. The commits of the others
-are not known here: their `main` is locked when it is first collected. The Hub's commit of that moment goes into the workspace,
+are not known here: their branch is locked when it is first collected. The Hub's commit of that moment goes into the workspace,
 under `hub_revisions/`, and every later run collects that commit, without asking the Hub again, until somebody moves it.
 
     python -m posttrain sources --locked            # data set, revision, commit, since when
@@ -122,7 +123,12 @@ def _tested(family: dict[str, Any]) -> str:
 
 
 def _revision(family: dict[str, Any]) -> str:
-    return {"main": "locked at first collect", None: "–"}.get(family["revision"], family["revision"])
+    from posttrain.hub_revisions import COMMIT
+
+    revision = family["revision"]
+    if revision is None:
+        return "–"
+    return revision if COMMIT.fullmatch(revision) else f"{revision}, locked at first collect"
 
 
 def _hub(family: dict[str, Any]) -> str:

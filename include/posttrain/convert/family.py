@@ -13,13 +13,18 @@ from posttrain.schema import Kind
 from posttrain.section import Section
 
 
+PARQUET_BRANCH, PARQUET_TRAIN = "refs/convert/parquet", ("*/train/*.parquet",)
+"""The Hub's own conversion of a set, `<config>/<split>/0000.parquet`, where its main branch holds a loading script instead of rows:
+`datasets` runs none. The branch is locked to its commit as `main` is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One line of the table of families.
 
     A layout that belongs to no publisher (alpaca, messages, prompt_completion) has no origin, licence or Hub id of its own;
     the source that uses it states them. `revision` is a commit where one is known: one at which other public projects read the
-    set. The `main` of the others is locked to a commit when it is first collected (`hub_revisions`).
+    set. The branch of the others is locked to a commit when it is first collected (`hub_revisions`).
     """
 
     convert: Callable[..., list[Draft]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posttrain.convert.family import Family
+from posttrain.convert.family import PARQUET_BRANCH, PARQUET_TRAIN, Family
 from posttrain.convert.helpsteer2 import HelpSteer2Options, convert_helpsteer2, join_answers
 from posttrain.convert.hh_red_team import RedTeamOptions, convert_hh_red_team
 from posttrain.convert.hh_rlhf import convert_hh_rlhf, convert_hh_rlhf_translated
@@ -104,6 +104,7 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         columns=("question", "answer_0", "answer_1", "score_0", "score_1"),
         layout="A question with two answers: the higher score is chosen.",
         origin="openai/webgpt_comparisons", license="none stated", hub="openai/webgpt_comparisons",
+        revision=PARQUET_BRANCH, files=PARQUET_TRAIN,
     ),
     "pandalm": Family(
         convert=convert_pandalm, kinds=("preference",),

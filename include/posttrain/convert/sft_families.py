@@ -9,7 +9,7 @@ from __future__ import annotations
 from posttrain.convert.alpaca import convert_alpaca
 from posttrain.convert.aya import convert_aya
 from posttrain.convert.coconot import convert_coconot
-from posttrain.convert.family import Family
+from posttrain.convert.family import PARQUET_BRANCH, PARQUET_TRAIN, Family
 from posttrain.convert.flan import TULU3_SAMPLE, FlanOptions, convert_flan, sample_collections
 from posttrain.convert.guanaco import convert_guanaco
 from posttrain.convert.korean_qa import convert_korean_qa
@@ -269,6 +269,7 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_p3, columns=("inputs_pretokenized/prompt", "targets_pretokenized/completion"),
         layout="A prompted task and its answer, without `<|endoftext|>`.",
         origin="bigscience/P3", license="none stated: each data set keeps its own terms", hub="bigscience/P3",
+        revision=PARQUET_BRANCH, files=PARQUET_TRAIN,
         tested_on=("train/t0_train/yizhongw__self-instruct/*",),
     ),
     "sciriff": Family(
