@@ -12,10 +12,9 @@ from posttrain.licence_terms import terms_of
 from posttrain.schema import Kind
 from posttrain.section import Section
 
-
 PARQUET_BRANCH, PARQUET_TRAIN = "refs/convert/parquet", ("*/train/*.parquet",)
-"""The Hub's own conversion of a set, `<config>/<split>/0000.parquet`, where its main branch holds a loading script instead of rows:
-`datasets` runs none. The branch is locked to its commit as `main` is."""
+"""The Hub's own conversion of a set, `<config>/<split>/0000.parquet`, where the main branch holds a loading script instead of rows,
+which `datasets` does not run. The branch is locked to its commit as `main` is."""
 
 
 @dataclass(frozen=True, kw_only=True)
