@@ -48,8 +48,8 @@ def do_stage(run: Run, stage: str, source: str | None = None) -> list[StageResul
             rows = _rows_to_do(run, stage, names)
             largest_first = sorted(names, key=lambda name: -rows[name])
             with Workers(worker_count() if sum(rows.values()) >= ROWS_FOR_WORKERS else 1) as workers:
-                done = dict(zip(largest_first, workers.map(_do_part, [(run, stage, name) for name in largest_first]), strict=True))
-            return [done[name] for name in names]
+                results = list(workers.map(_do_part, [(run, stage, name) for name in largest_first]))
+            return [results[largest_first.index(name)] for name in names]
         if stage in pipeline.LIBRARY_STAGES:
             return [pipeline.LIBRARY_STAGES[stage](run)]
         return [pipeline.PROCESS_STAGES[stage](run, Launcher(stage_log(stage)))]
