@@ -13,7 +13,7 @@ from posttrain.schema import Kind
 from posttrain.section import Section
 
 PARQUET_BRANCH, PARQUET_TRAIN = "refs/convert/parquet", ("*/train/*.parquet",)
-"""The Hub's own conversion of a set, `<config>/<split>/0000.parquet`, where the main branch holds a loading script instead of rows,
+"""The Hub's own conversion of a set, `<config>/<split>/0000.parquet`, where the main branch holds a loading script and no rows,
 which `datasets` does not run. The branch is locked to its commit as `main` is."""
 
 
