@@ -290,9 +290,10 @@ def peer(pool: Path, sources: list[dict[str, Any]], folder: Path, environment: d
                                     "language", "model_phrases", "refusals", "truncated", "prompt_differs", "personal_data")}
     write_recipe(recipe, sources, off | {"max_tokens": None, "duplicates": {"conversations": False}})
     ours_environment = environment | {"POSTTRAIN_WORKSPACE": str(folder / "peer-workspace")}
-    ours = run_stages(recipe, "peer", "filter", ours_environment, folder / "log")
+    run_stages(recipe, "peer", "collect", ours_environment, folder / "log")
+    ours_seconds = sum(measured([sys.executable, "-m", "posttrain", stage, "--run", "peer"], ours_environment, folder / "log")[0]
+                       for stage in ("convert", "filter"))
     rows = sum(load_run("peer", str(folder / "peer-workspace")).manifest("collect", s["name"]).rows["read"] for s in sources)
-    ours_seconds = ours["convert"][0] + ours["filter"][0]
     names = [f"{source['name']}={source['family']}" for source in sources]
     theirs, peak = measured([sys.executable, str(script), str(pool), str(out), *names],
                             environment | {"HF_DATASETS_CACHE": str(out / "hf"), "HF_HUB_OFFLINE": "1"}, folder / "log")

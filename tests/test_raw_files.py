@@ -49,6 +49,31 @@ def test_every_format_plain_and_compressed(format: str, compression: str, tmp_pa
     assert list(read_raw_file(_write(tmp_path / f"rows.4of5.{format}{compression}", data))) == list(enumerate(ROWS))
 
 
+@pytest.mark.parametrize("compression", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_under_the_name_of_lines(indent: int | None, compression: str, tmp_path: Path) -> None:
+    """As hh-rlhf's red_team_attempts.jsonl.gz."""
+    data = json.dumps(ROWS, indent=indent).encode()
+    assert list(read_raw_file(_write(tmp_path / f"rows.jsonl{compression}", data))) == list(enumerate(ROWS))
+
+
+@pytest.mark.parametrize("lines", [
+    [["a question", "an answer"]],  # a pair
+    [[{"role": "user", "content": "a question"}, {"role": "assistant", "content": "an answer"}]],  # a conversation
+    [[{"from": "human", "value": "a question"}]],
+    [[{"a": 1}], [{"a": 2}]],
+    [[]],
+])
+def test_lines_that_are_lists_are_rows(lines: list[Any], tmp_path: Path) -> None:
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    assert _read(_write(tmp_path / "rows.jsonl", data)) == lines
+
+
+def test_a_broken_first_line_that_begins_like_an_array_is_one_broken_line(tmp_path: Path) -> None:
+    first, second = _read(_write(tmp_path / "rows.jsonl", b'["a question", "an ans\n["a question", "an answer"]\n'))
+    assert isinstance(first, Broken) and second == ["a question", "an answer"]
+
+
 def test_zst_of_several_frames_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl.zst"
     path.write_bytes(zstandard.compress(b'{"a": 1}\n') + zstandard.compress(b'{"a": 2}\n'))

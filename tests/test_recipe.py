@@ -397,6 +397,14 @@ def test_the_test_split_of_gsm8k_cannot_be_reached_as_rlvr_data(tulu):
     assert any(isinstance(e.load, HubLoad) and (e.load.id, e.load.split) == ("openai/gsm8k", "test") for e in tulu.evals)
 
 
+@pytest.mark.parametrize("name", ["tulu3-8b", "tulu3-70b", "tulu3-405b"])
+def test_a_recipe_pins_a_hub_set_as_the_table_of_families_does(name):
+    known = {family.hub: family.revision for family in FAMILIES.values()}
+    loads = [source.load for source in load_recipe(name).sources]
+    found = {load.id: load.revision for load in loads if isinstance(load, HubLoad) and load.id in known}
+    assert found and found == {hub: known[hub] for hub in found}
+
+
 def test_a_test_question_of_gsm8k_is_refused_by_the_converter_itself(test_data, tmp_path, tulu):
     path = test_data / "eval" / "openai__grade-school-math" / "test.jsonl.gz"
     rows = [("test.jsonl.gz", number, value) for number, value in read_raw_file(path)]

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posttrain.schema import EXAMPLE_TYPES, MESSAGES, SCHEMAS, Example, Message
+from posttrain.schema import EXAMPLE_TYPES, MESSAGES, ROLES, SCHEMAS, Example, Message
 
 _CONVERSATIONS = {kind: tuple(f.name for f in schema if f.type == MESSAGES) for kind, schema in SCHEMAS.items()}
 _PLAIN = {kind: tuple(f.name for f in schema if f.type != MESSAGES) for kind, schema in SCHEMAS.items()}
+_SYSTEM, _USER, _ASSISTANT = map(ROLES.index, ("system", "user", "assistant"))
 _TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
 
 
@@ -27,20 +28,34 @@ class ExampleColumns:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._plain = attrgetter(*_PLAIN[kind])
+        self._tables: list[pa.Table] = []
         self._rows: list[tuple[Any, ...]] = []
         self._turns: dict[str, _Turns] = {name: _Turns() for name in _CONVERSATIONS[kind]}
         self.characters = 0
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows) + sum(table.num_rows for table in self._tables)
 
     def append(self, example: Example) -> None:
         self._rows.append(self._plain(example))
         for name, turns in self._turns.items():
             self.characters += turns.append(getattr(example, name))
 
+    def extend(self, table: pa.Table, rows: int, characters: int) -> int:
+        """Take rows of a table of the kind's schema, from its first on, until there are so many rows or characters here; how many
+        it took, at least one."""
+        total = self.characters + np.cumsum(characters_of(self.kind, table))
+        taken = min(rows - len(self), int(np.searchsorted(total, characters)) + 1, table.num_rows)
+        self._tables += [*([self._own_table()] if self._rows else []), table.slice(0, taken)]
+        self._rows, self._turns = [], {name: _Turns() for name in self._turns}
+        self.characters = int(total[taken - 1])
+        return taken
+
     def table(self) -> pa.Table:
         """The collected rows as a table of the kind's schema. Raises UnicodeEncodeError for a lone surrogate."""
+        return pa.concat_tables([*self._tables, self._own_table()]).combine_chunks() if self._tables else self._own_table()
+
+    def _own_table(self) -> pa.Table:
         schema = SCHEMAS[self.kind]
         columns = dict(zip(_PLAIN[self.kind], zip(*self._rows, strict=True), strict=True)) if self._rows else {}
         arrays = [self._turns[f.name].array() if f.name in self._turns else pa.array(columns.get(f.name, ()), f.type)
@@ -70,6 +85,40 @@ class _Turns:
         turns = pa.StructArray.from_arrays([pa.array(self.roles, pa.string()), pa.array(self.contents, pa.string())],
                                            fields=list(_TURN))
         return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), turns, type=MESSAGES)
+
+
+def characters_of(kind: str, table: pa.Table) -> npt.NDArray[np.int64]:
+    """The characters of all turns of every row."""
+    characters = np.zeros(table.num_rows, np.int64)
+    for name in _CONVERSATIONS[kind]:
+        column = table.column(name).combine_chunks()
+        offsets = column.offsets.to_numpy()
+        contents = column.values.slice(offsets[0], offsets[-1] - offsets[0]).field("content")
+        ends = np.concatenate([[0], np.cumsum(pc.utf8_length(contents).fill_null(0).to_numpy())])
+        characters += np.diff(ends[offsets - offsets[0]])
+    return characters
+
+
+def alternates(rows: npt.NDArray[np.int64], roles: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """The rows that are an optional system turn, then user and assistant in turn, with an answer at the end.
+
+    Row n has the turns `rows[n]:rows[n + 1]`; `roles` are places in schema.ROLES.
+    """
+    count = np.diff(rows)
+    if not len(roles):
+        return np.zeros(len(count), bool)
+    with_system = np.zeros(len(count), np.int64)
+    with_system[count > 0] = roles[rows[:-1][count > 0]] == _SYSTEM
+    place = np.arange(len(roles)) - np.repeat(rows[:-1] + with_system, count)
+    expected = np.where(place < 0, _SYSTEM, np.where(place % 2 == 0, _USER, _ASSISTANT))
+    return ~rows_of_turns(rows, roles != expected) & (count - with_system >= 2) & ((count - with_system) % 2 == 0)
+
+
+def rows_of_turns(rows: npt.NDArray[np.int64], turns: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The rows that have one of the turns."""
+    found = np.zeros(len(rows) - 1, bool)
+    found[np.searchsorted(rows, np.flatnonzero(turns), side="right") - 1] = True
+    return found
 
 
 def take_rows(batch: pa.RecordBatch, places: Sequence[int] | npt.NDArray[np.int64]) -> pa.Table:

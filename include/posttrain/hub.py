@@ -12,7 +12,7 @@ import yaml
 
 from posttrain.cards import hub_license
 from posttrain.release import published
-from posttrain.storage import Manifest, open_parquet
+from posttrain.storage import Manifest, read_table
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,7 @@ def write_dataset(manifest: Manifest, name: str, folder: Path) -> None:
     parts: dict[str, int] = {}
     for entry in manifest.files:
         if entry.split:
-            with open_parquet(manifest.file(entry.name)) as f:
-                table = published(pq.read_table(f))
+            table = published(read_table(manifest.file(entry.name)))
             number = parts[entry.split] = parts.get(entry.split, -1) + 1
             (folder / entry.split).mkdir(exist_ok=True)
             pq.write_table(table, folder / entry.split / f"train-{number:05d}.parquet", compression="zstd")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from posttrain.licence_terms import allowed_terms, refused_terms
 from posttrain.recipe import MADE_SOURCES
 from posttrain.run import Run
-from posttrain.storage import Manifest, open_parquet
+from posttrain.storage import Manifest, read_table
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,11 @@ def refused_licences(run: Run, manifests: list[Manifest]) -> list[str]:
 
 def count_licences(mix: Manifest) -> dict[tuple[str, str], int]:
     """(source, licence) → rows over all splits of a mixture."""
-    import pyarrow.parquet as pq
 
     rows: Counter[tuple[str, str]] = Counter()
     for entry in mix.files:
         if entry.split:
-            with open_parquet(mix.file(entry.name)) as f:
-                table = pq.read_table(f, columns=["source", "license"])
+            table = read_table(mix.file(entry.name), ["source", "license"])
             counts = table.group_by(table.column_names).aggregate([([], "count_all")]).to_pylist()
             rows.update({(row["source"], row["license"]): row["count_all"] for row in counts})
     return dict(rows)

@@ -37,7 +37,7 @@ def collect(run: Run, source: str) -> StageResult:
     from posttrain import collect
 
     spec = run.recipe.source(source)
-    pin = collect.pinned(spec.load, data_root(), run.recipe.seed)
+    pin = collect.pinned(spec.load, data_root(), run.recipe.seed, run.workspace)
     settings = {"load": pin, "source": spec.name,
                 "origin": spec.origin, "license": spec.license}
     return run.stage("collect", "posttrain.collect", inputs=[], settings=settings, part=source,

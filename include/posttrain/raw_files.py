@@ -49,10 +49,11 @@ def file_format(path: Path) -> str | None:
 def read_raw_file(path: Path | str) -> Rows:
     """The rows of a file as (row number, value); a value is any JSON value, or `Broken`.
 
-    Row numbers are 0-based: the line in jsonl and txt, the record elsewhere. Layouts of a json file: an array of
-    rows; an object with one list of rows among its values (`{"dev": [...]}`), SQuAD's `data` giving one row a
-    question; an object of objects, one row each with its key as `_key`; an object of columns (equally long lists, empty
-    ones left out), one row an index; any other value is one row. A csv or tsv file without a header has columns c0, c1, …
+    Row numbers are 0-based: the line in jsonl and txt, the record elsewhere. Layouts of a json file: an array of rows; an object
+    with one list of rows among its values (`{"dev": [...]}`), SQuAD's `data` giving one row a question; an object of objects, one
+    row each with its key as `_key`; an object of columns (equally long lists, empty ones left out), one row an index; any other
+    value is one row. A jsonl file that is one array of objects is read as that. A csv or tsv file without a header has columns
+    c0, c1, …
 
     A file that is cut off or damaged gives the rows before the damage, then one `Broken` for all that follows.
 
@@ -164,10 +165,33 @@ def parse_json(line: str) -> Any:
 
 
 def _read_jsonl(path: Path) -> Rows:
+    if _is_array(path):
+        yield from _read_json(path)
+        return
     with _open_text(path) as lines:
         for row, line in enumerate(lines):
             if line.strip():
                 yield row, parse_json(line.strip())
+
+
+TURN_FIELDS = frozenset({"role", "from"})
+"""A list of objects with one of them is a conversation, which is one row."""
+
+
+def _is_array(path: Path) -> bool:
+    """Whether a file called .jsonl is one array of rows, as hh-rlhf's red_team_attempts.jsonl.gz is. Lines may be lists, too."""
+    with _open_text(path) as lines:
+        texts = (line.strip() for line in lines)
+        first = next(filter(None, texts), "")
+        if not first.startswith("["):
+            return False
+        alone = not any(texts)
+    value = _parse(first)
+    if isinstance(value, Broken) and not alone:
+        with _open_text(path) as lines:
+            value, alone = _parse(lines.read()), True
+    return alone and isinstance(value, list) and bool(value) and all(
+        isinstance(row, dict) and not TURN_FIELDS & row.keys() for row in value)
 
 
 def _read_txt(path: Path) -> Rows:

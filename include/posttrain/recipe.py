@@ -44,15 +44,15 @@ class RecipeError(ValueError):
 
 
 class HubLoad(Section):
-    """A data set of the Hugging Face Hub at a revision; the commit that it resolves to is recorded."""
+    """A data set of the Hugging Face Hub at a revision; the commit that it stands for is locked in the workspace and recorded."""
 
     kind: Literal["hub"]
     id: str
-    revision: str = Field(min_length=1, description="a commit (40 hex digits) or a tag; a branch moves under you")
+    revision: str = Field(min_length=1, description="a commit (40 hex digits), or a tag or branch: locked when first used")
     config: str | None = None
     split: str = "train"
     files: tuple[str, ...] = Field(
-        default=(), description="files or globs of the repository, each loaded on its own; all of the configuration unless said")
+        default=(), description="files or globs of the repository, read as local files are; all of the configuration unless said")
 
 
 class FileLoad(Section):

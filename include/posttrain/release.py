@@ -32,7 +32,7 @@ from posttrain.storage import (
     StorageError,
     file_system,
     load_manifest,
-    open_parquet,
+    read_table,
     scratch_folder,
 )
 
@@ -131,13 +131,11 @@ def _parameters(run: Run) -> int | None:
 
 
 def _languages(mix: Manifest) -> list[str]:
-    import pyarrow.parquet as pq
 
     languages: set[str] = set()
     for entry in mix.files:
         if entry.split:
-            with open_parquet(mix.file(entry.name)) as f:
-                languages.update(pq.read_table(f, columns=["language"])["language"].unique().to_pylist())
+            languages.update(read_table(mix.file(entry.name), ["language"])["language"].unique().to_pylist())
     return sorted(languages - {None, ""})
 
 
@@ -162,7 +160,6 @@ def _write_dataset(mix: Manifest, pairs: Manifest | None, out: ArtifactWriter) -
 
     The pairs that DPO trained on hold the mixture's ready-made pairs, so they stand for its split of that name.
     """
-    import pyarrow.parquet as pq
 
     columns: dict[str, list[str]] = {}
     parts: dict[str, int] = {}
@@ -170,8 +167,7 @@ def _write_dataset(mix: Manifest, pairs: Manifest | None, out: ArtifactWriter) -
         for entry in manifest.files:
             if not entry.split or (manifest is mix and pairs and entry.split in pairs.written):
                 continue
-            with open_parquet(manifest.file(entry.name)) as f:
-                table = published(pq.read_table(f))
+            table = published(read_table(manifest.file(entry.name)))
             number = parts[entry.split] = parts.get(entry.split, -1) + 1
             out.write_table(f"dataset/{entry.split}/train-{number:05d}.parquet", table)
             columns[entry.split] = table.column_names

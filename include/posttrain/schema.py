@@ -306,8 +306,9 @@ def check_turns(messages: tuple[Message, ...], *, answered: bool = True) -> None
 
 
 _HANGUL = re.compile(r"[\uac00-\ud7a3]+")
-_NO_LEAD = bytes(set(range(256)) - {0xE1, 0xEA, 0xEB, 0xEC, 0xED})
-"""All bytes but those with which a syllable (U+AC00–D7A3) or a jamo (U+1100–11FF; NFC joins them) begins in UTF-8."""
+HANGUL_LEADS = bytes([0xE1, 0xEA, 0xEB, 0xEC, 0xED])
+"""The bytes with which a syllable (U+AC00–D7A3) or a jamo (U+1100–11FF; NFC joins them) begins in UTF-8, and others too."""
+_NO_LEAD = bytes(set(range(256)) - set(HANGUL_LEADS))
 _NO_LETTER = bytes(n for n in range(256) if not (n < 128 and chr(n).isalpha()))
 
 

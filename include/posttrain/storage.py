@@ -231,9 +231,10 @@ def read_batches(path: str) -> Iterator[pa.RecordBatch]:
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """A whole Parquet file, or some of its columns."""
+    """A whole Parquet file, or some of its columns. Not `pq.read_table`: that imports pyarrow.dataset and with it pandas, half a
+    second in every worker."""
     with open_parquet(path) as f:
-        return pq.read_table(f, columns=columns)
+        return pq.ParquetFile(f).read(columns=columns)
 
 
 def read_parquet(path: str) -> Iterator[dict[str, Any]]:
@@ -305,6 +306,14 @@ class ArtifactWriter:
         columns.append(example)
         if len(columns) >= ROWS_PER_PART or columns.characters >= CHARACTERS_PER_PART:
             self._flush_examples(split)
+
+    def add_table(self, kind: str, table: pa.Table) -> None:
+        """As `add` for each row of a table of the kind's schema, into the split of the kind's name."""
+        while table.num_rows:
+            columns = self._examples.setdefault(kind, ExampleColumns(kind))
+            table = table.slice(columns.extend(table, ROWS_PER_PART, CHARACTERS_PER_PART))
+            if len(columns) >= ROWS_PER_PART or columns.characters >= CHARACTERS_PER_PART:
+                self._flush_examples(kind)
 
     def write(self, split: str, row: dict[str, Any], schema: pa.Schema) -> None:
         """Write a row of any schema to a split without counting a kept input row; a split takes rows or examples."""

@@ -180,13 +180,6 @@ def test_so_many_answers_to_a_problem(tmp_path: Path) -> None:
     assert [e.raw_row for e in read_examples(manifest)] == [0, 1, 2, 4] and manifest.reasons == {"not_selected": 2}
 
 
-@pytest.mark.parametrize(
-    ("family", "all_rows"), [("oasst", True), ("flan", True), ("open_code_reasoning", True), ("alpaca", False)]
-)
-def test_a_family_says_whether_its_rows_depend_on_each_other(family: str, all_rows: bool) -> None:
-    assert FAMILIES[family].needs_all_rows == all_rows
-
-
 # ---------------------------------------------------------------- the recipe
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from posttrain import recipe
 from posttrain.filters import RULES, FilterRule, RowView, prepare_rules
 from posttrain.filters.encoding import KNOWN_GARBLE
-from posttrain.filters.keywords import KEYWORDS, KOREAN_KEYWORDS
+from posttrain.filters.keywords import FORMS, KEYWORDS, KOREAN_KEYWORDS, first_keyword
 from posttrain.filters.rules import LONGEST_SEARCHED, as_bytes
 from posttrain.filters.tokens import SPECIAL_TOKENS
 from posttrain.raw_files import read_raw_file
@@ -89,3 +89,12 @@ def test_on_real_rows_as_well(test_data: Path, file: str) -> None:
         for rules in SETTINGS:
             for rule in MARKED:
                 assert spoken_without_marks(rule, row, rules) is None, (rule.name, text[:200])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.one_of(PIECES, st.sampled_from(KEYWORDS + KOREAN_KEYWORDS)), max_size=6).map("".join), st.booleans())
+def test_the_first_keyword_is_what_the_pattern_finds(text: str, upper: bool) -> None:
+    text = text.upper() if upper else text
+    for pattern in FORMS.values():
+        found, expected = first_keyword(pattern, text), pattern.search(text)
+        assert (found and found.span()) == (expected and expected.span())

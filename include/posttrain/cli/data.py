@@ -94,8 +94,8 @@ def collect(
 
     def work(writer: ArtifactWriter) -> None:
         files = []
-        for spec in specs:
-            stage.collect(spec, data_root(), seed, writer)
+        for spec, pin in zip(specs, loads, strict=True):
+            stage.collect(spec, data_root(), seed, writer, pin)
             files += writer.facts["files"]
         writer.facts["files"] = files
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pyarrow.parquet as pq
-
 from posttrain.recipe import Amount, Mix
 from posttrain.schema import SCHEMAS
-from posttrain.storage import Manifest, open_parquet
+from posttrain.storage import Manifest, read_table
 
 
 def default_mix(manifests: list[Manifest]) -> Mix:
@@ -15,8 +13,7 @@ def default_mix(manifests: list[Manifest]) -> Mix:
     for manifest in manifests:
         for entry in manifest.files:
             if entry.split in SCHEMAS:
-                with open_parquet(manifest.file(entry.name)) as f:
-                    sources[entry.split].update(pq.read_table(f, columns=["source"])["source"].unique().to_pylist())
+                sources[entry.split].update(read_table(manifest.file(entry.name), ["source"])["source"].unique().to_pylist())
     amounts = {kind: tuple(Amount(source=name, proportion=1.0) for name in sorted(names)) for kind, names in sources.items()}
     # Rows in files often carry no licence; who gives them on the command line knows them.
     return Mix(sft=amounts["sft"], preference=amounts["preference"], rlvr=amounts["rlvr"], allow_unstated=True)

@@ -45,8 +45,11 @@ def do_stage(run: Run, stage: str, source: str | None = None) -> list[StageResul
     with redirect_stdout(sys.stderr):
         if stage in pipeline.MAPPED_STAGES:
             names = [source] if source else [s.name for s in run.recipe.sources]
-            with Workers(worker_count() if _is_much(run, stage, names) else 1) as workers:
-                return list(workers.map(_do_part, [(run, stage, name) for name in names]))
+            rows = _rows_to_do(run, stage, names)
+            largest_first = sorted(names, key=lambda name: -rows[name])
+            with Workers(worker_count() if sum(rows.values()) >= ROWS_FOR_WORKERS else 1) as workers:
+                results = list(workers.map(_do_part, [(run, stage, name) for name in largest_first]))
+            return [results[largest_first.index(name)] for name in names]
         if stage in pipeline.LIBRARY_STAGES:
             return [pipeline.LIBRARY_STAGES[stage](run)]
         return [pipeline.PROCESS_STAGES[stage](run, Launcher(stage_log(stage)))]
@@ -57,11 +60,9 @@ def _do_part(task: tuple[Run, str, str]) -> StageResult:
     return pipeline.MAPPED_STAGES[stage](run, source)
 
 
-def _is_much(run: Run, stage: str, sources: list[str]) -> bool:
-    """Whether the sources are worth several processes. How much there is to collect is known only afterwards."""
-    if stage == "collect":
-        return False
-    return sum(run.manifest("collect", name).rows["kept"] for name in sources) >= ROWS_FOR_WORKERS
+def _rows_to_do(run: Run, stage: str, sources: list[str]) -> dict[str, int]:
+    """The rows of each source; none for collect, for how much there is to collect is known only afterwards."""
+    return {name: 0 if stage == "collect" else run.manifest("collect", name).rows["kept"] for name in sources}
 
 
 def do_in_run(stage: str, run_id: str, source: str | None, as_json: bool) -> None:

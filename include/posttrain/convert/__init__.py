@@ -5,18 +5,25 @@ To add a family: one function (or one that is there already), one line in the ta
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import msgspec
+import pyarrow as pa
 
-from posttrain.convert.draft import Converter, Draft, RawRow, convert_rows, row_by_row
+from posttrain.convert.alpaca import convert_alpaca, read_alpaca
+from posttrain.convert.draft import Converter, Draft, RawRow, convert_batches, convert_rows, parse_raw, row_by_row
 from posttrain.convert.family import Family
+from posttrain.convert.in_columns import Conversations
+from posttrain.convert.messages import convert_messages, read_messages
 from posttrain.convert.mixture_families import MIXTURE_FAMILIES
 from posttrain.convert.preference_families import PREFERENCE_FAMILIES
+from posttrain.convert.prompt_completion import convert_prompt_completion, read_prompt_completion
 from posttrain.convert.rlvr_families import RLVR_FAMILIES
 from posttrain.convert.sft_families import SFT_FAMILIES
+from posttrain.convert.sharegpt import convert_sharegpt, read_sharegpt
+from posttrain.convert.tulu3 import convert_tulu3_persona, read_tulu3_persona
+from posttrain.convert.tulu3_mixtures import convert_tulu3_sft_mixture, read_tulu3_sft_mixture
 from posttrain.storage import read_batches
 
 if TYPE_CHECKING:
@@ -28,6 +35,12 @@ __all__ = ["FAMILIES", "Converter", "Draft", "Family", "convert_source", "conver
 FAMILIES: dict[str, Family] = SFT_FAMILIES | PREFERENCE_FAMILIES | RLVR_FAMILIES | MIXTURE_FAMILIES
 """Source family → how its rows are read, and where they come from."""
 
+READERS: dict[Converter, Callable[..., Conversations]] = {
+    convert_alpaca: read_alpaca, convert_messages: read_messages, convert_prompt_completion: read_prompt_completion,
+    convert_sharegpt: read_sharegpt, convert_tulu3_persona: read_tulu3_persona, convert_tulu3_sft_mixture: read_tulu3_sft_mixture,
+}
+"""Row function → its reader, for the layouts that most rows have: the same examples from a batch of rows as Arrow columns."""
+
 
 def converter_module(family: str) -> str:
     """The module whose code decides a converted artifact's key; the code that all families share is among its imports."""
@@ -38,24 +51,23 @@ def convert_source(collected: Manifest, spec: Source, out: ArtifactWriter) -> No
     """Convert the collected rows of one source."""
     family = FAMILIES[spec.family]
     convert, sample = family.bind(spec.options)
-    convert_rows(convert, raw_rows(collected), spec, out, family.join or row_by_row, sample, guarded="rlvr" in family.kinds)
+    read, guarded = READERS.get(family.convert), "rlvr" in family.kinds
+    if read and not (family.join or sample or spec.where or guarded):
+        bound = functools.partial(read, options=family.options.model_validate(spec.options)) if family.options else read
+        convert_batches(convert, bound, raw_batches(collected), spec, out)
+    else:
+        convert_rows(convert, raw_rows(collected), spec, out, family.join or row_by_row, sample, guarded=guarded)
+
+
+def raw_batches(collected: Manifest) -> Iterator[pa.RecordBatch]:
+    """The rows of a collect artifact, as they stand there (RAW_SCHEMA)."""
+    for entry in collected.files:
+        if entry.split == "raw":
+            yield from read_batches(collected.file(entry.name))
 
 
 def raw_rows(collected: Manifest) -> Iterator[RawRow]:
     """The rows of a collect artifact, parsed."""
-    for entry in collected.files:
-        if entry.split == "raw":
-            for batch in read_batches(collected.file(entry.name)):
-                files, numbers, raws = (batch.column(name).to_pylist() for name in ("raw_file", "raw_row", "raw"))
-                yield from zip(files, numbers, map(_parsed, raws), strict=True)
-
-
-_decode = msgspec.json.Decoder().decode
-
-
-def _parsed(raw: str) -> Any:
-    """The row that `collect` wrote; msgspec takes half the time and knows no NaN, which Python's JSON has."""
-    try:
-        return _decode(raw)
-    except msgspec.DecodeError:
-        return json.loads(raw)
+    for batch in raw_batches(collected):
+        files, numbers, raws = (batch.column(name).to_pylist() for name in ("raw_file", "raw_row", "raw"))
+        yield from zip(files, numbers, map(parse_raw, raws), strict=True)

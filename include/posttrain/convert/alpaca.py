@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import label_of, object_of, optional_text, text_of
+from posttrain.convert.in_columns import Conversations, NotPlain, are_blank, exchanges, first_texts, labels_of, texts
 from posttrain.convert.turns import question_answer, with_system
 from posttrain.schema import Message, UnreadableRow, check_turns
 
@@ -30,6 +37,27 @@ def convert_alpaca(row: Any) -> list[Draft]:
     messages = with_system(earlier_turns(fields) + turns, fields)
     check_turns(messages)
     return [Draft(messages=messages, skill=label_of(fields, "category"))]
+
+
+def read_alpaca(table: pa.Table) -> Conversations:
+    """`convert_alpaca` for the columns of a batch. It is not sure of rows with a history or a system text."""
+    instruction, answer = first_texts(table, "instruction"), first_texts(table, "output", "response", "answer")
+    rows, question = len(instruction), instruction
+    if any(texts(table, name) is not None for name in ("input", "context")):
+        context = first_texts(table, "input", "context")
+        joined = pc.binary_join_element_wise(instruction, context, "\n\n")
+        question = pc.if_else(pa.array(are_blank(context, rows)), instruction, joined)
+    sure = are_blank(texts(table, "system"), rows) & _have_no_history(table)
+    return replace(exchanges(question, answer, sure), skill=labels_of(table, "category"))
+
+
+def _have_no_history(table: pa.Table) -> npt.NDArray[np.bool_]:
+    if "history" not in table.column_names or pa.types.is_null(table.schema.field("history").type):
+        return np.ones(len(table), bool)
+    column = table.column("history").combine_chunks()
+    if not pa.types.is_list(column.type):
+        raise NotPlain
+    return pc.list_value_length(column).fill_null(0).to_numpy() == 0
 
 
 def instruction_of(row: dict[str, Any]) -> str:

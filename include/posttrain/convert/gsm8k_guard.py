@@ -28,6 +28,7 @@ SHORTEST_QUESTION = 53
 """Letters and digits."""
 _NO_WORD = bytes(n for n in range(128) if not chr(n).isalnum())
 _RECORD = struct.Struct(">HI8s")
+_HANGUL_AND_ASCII = re.compile(r"[\x00-\x7f\uac00-\ud7a3]*")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
@@ -60,24 +61,33 @@ def begins_with_test_question(text: str) -> bool:
 
     Every prompt of every source comes here, so that most are let go after their first letters: about a microsecond.
     """
-    if len(text) < SHORTEST_QUESTION:
-        return False
-    known, beginning = known_questions(), text[:HEAD_CHARACTERS]
+    return len(text) >= SHORTEST_QUESTION and may_be_test_question(text[:HEAD_CHARACTERS]) and holds_test_question(text)
+
+
+def may_be_test_question(beginning: str) -> bool:
+    """Whether the first HEAD_CHARACTERS of a text are like those of one that begins with a question of the test split."""
+    known = known_questions()
     if beginning.isascii():
         letters = beginning.lower().encode().translate(None, _NO_WORD)
-        if zlib.crc32(letters[:ANCHOR_BYTES]) in known and holds_test_question(text):
+        if zlib.crc32(letters[:ANCHOR_BYTES]) in known:
             return True
         if ":" not in beginning[:HEAD_CHARACTERS // 4]:
             return False
+    elif _HANGUL_AND_ASCII.fullmatch(beginning) and _ascii_letters(beginning) < ANCHOR_BYTES:
+        return False
     words = _BETWEEN_WORDS.split(_folded(beginning), HEAD_WORDS)
     words[HEAD_WORDS:] = ["".join(_BETWEEN_WORDS.split(rest)) for rest in words[HEAD_WORDS:]]
     encoded = [word.encode("utf-8", "surrogatepass") for word in words]
     head, start = b"".join(encoded), 0
     for word in encoded[:HEAD_WORDS]:
         if zlib.crc32(head[start : start + ANCHOR_BYTES]) in known:
-            return holds_test_question(text)
+            return True
         start += len(word)
     return False
+
+
+def _ascii_letters(text: str) -> int:
+    return len(text.encode("ascii", "ignore").translate(None, _NO_WORD))
 
 
 def _words(text: str) -> list[str]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import object_of
+from posttrain.convert.in_columns import Conversations, ids_of, per_value, texts_if_any, turns_of_columns
 from posttrain.convert.turns import conversation_of, turns_of
 from posttrain.schema import UnreadableRow, check_turns
 
@@ -23,6 +28,14 @@ def convert_messages(row: Any) -> list[Draft]:
         raw_id=raw_id if isinstance(raw_id, str) and raw_id.strip() else None,
         language=language_of(fields),
     )]
+
+
+def read_messages(table: pa.Table) -> Conversations:
+    """`convert_messages` for the columns of a batch."""
+    found = turns_of_columns(table, "messages", "conversation", "conversations")
+    codes = [column for name in ("lang", "language") if (column := texts_if_any(table, name)) is not None]
+    language = [per_value(column, lambda value: value if _LANGUAGE.fullmatch(value) else None) for column in codes]
+    return replace(found, raw_id=ids_of(table), language=pc.coalesce(*language) if language else None)
 
 
 def convert_arena_answers(row: Any) -> list[Draft]:

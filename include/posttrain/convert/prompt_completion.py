@@ -5,10 +5,15 @@ Names of both columns differ between data sets; the first known name that has a 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import as_text, label_of, object_of, text_of
+from posttrain.convert.in_columns import Conversations, are_blank, exchanges, first_texts, labels_of, texts, trimmed
 from posttrain.convert.turns import question_answer, with_system
 from posttrain.schema import UnreadableRow
 
@@ -27,6 +32,17 @@ def convert_prompt_completion(row: Any) -> list[Draft]:
         raise UnreadableRow("no_assistant_turn", COMPLETIONS[0], f"none of {', '.join(COMPLETIONS)}")
     completion = strip_end_of_text(text_of(fields, *COMPLETIONS))
     return [Draft(messages=with_system(question_answer(prompt, completion), fields), skill=label_of(fields, "skill"))]
+
+
+def read_prompt_completion(table: pa.Table) -> Conversations:
+    """`convert_prompt_completion` for the columns of a batch. It is not sure of rows with a system text."""
+    prompt, completion = first_texts(table, *PROMPTS), trimmed(first_texts(table, *COMPLETIONS))
+    ended = pc.ends_with(completion, END_OF_TEXT)
+    if pc.any(ended).as_py():
+        cut = pc.utf8_slice_codeunits(completion, 0, -len(END_OF_TEXT))
+        completion = trimmed(pc.if_else(ended, cut, completion))
+    sure = are_blank(texts(table, "system"), len(prompt))
+    return replace(exchanges(prompt, completion, sure), skill=labels_of(table, "skill"))
 
 
 def convert_pair(row: Any) -> list[Draft]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import object_of, optional_text
-from posttrain.convert.messages import convert_messages
+from posttrain.convert.in_columns import SYSTEM, Conversations, mask_of, texts, trimmed
+from posttrain.convert.messages import convert_messages, read_messages
 from posttrain.convert.turns import differing_prompt
 from posttrain.section import Section
 
@@ -23,6 +28,19 @@ DEFAULT = HardcodedOptions()
 def convert_hardcoded(row: Any, options: HardcodedOptions = DEFAULT) -> list[Draft]:
     """{messages} `repeat` times: what the model shall say about itself. The copies have ids of their own."""
     return convert_messages(row) * options.repeat
+
+
+def read_tulu3_persona(table: pa.Table) -> Conversations:
+    """`convert_tulu3_persona` for the columns of a batch. It is not sure of rows whose `prompt` is not the first user turn."""
+    found, prompt = read_messages(table), texts(table, "prompt")
+    if prompt is None:
+        return found
+    first = np.minimum(found.rows[:-1], max(len(found.roles) - 1, 0))
+    if len(found.roles):
+        first += found.roles[first] == SYSTEM
+    asked = found.contents.take(pa.array(np.minimum(first, max(len(found.roles) - 1, 0))))
+    same = mask_of(pc.equal(trimmed(prompt), trimmed(asked)), null=False)
+    return replace(found, sure=found.sure & (same | prompt.is_null().to_numpy(zero_copy_only=False)))
 
 
 def convert_tulu3_persona(row: Any) -> list[Draft]:

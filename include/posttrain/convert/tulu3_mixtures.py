@@ -9,9 +9,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import pyarrow as pa
+
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import object_of
-from posttrain.convert.messages import convert_messages
+from posttrain.convert.in_columns import Conversations, per_value, texts_if_any
+from posttrain.convert.messages import convert_messages, read_messages
 from posttrain.convert.preference import convert_preference
 
 SFT_PARTS: dict[str, tuple[str, str]] = {
@@ -46,6 +49,15 @@ def convert_tulu3_sft_mixture(row: Any) -> list[Draft]:
     (draft,) = convert_messages(row)
     category, license = SFT_PARTS.get(part_name(row.get("source")), (None, None))
     return [dataclasses.replace(draft, category=category, license=license)]
+
+
+def read_tulu3_sft_mixture(table: pa.Table) -> Conversations:
+    """`convert_tulu3_sft_mixture` for the columns of a batch."""
+    found, source = read_messages(table), texts_if_any(table, "source")
+    if source is None:
+        return found
+    category, license = (per_value(source, lambda name, n=n: SFT_PARTS.get(part_name(name), (None, None))[n]) for n in range(2))
+    return dataclasses.replace(found, category=category, license=license)
 
 
 def convert_tulu3_preference_mixture(row: Any) -> list[Draft]:

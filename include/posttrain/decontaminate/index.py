@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from posttrain.collect import SourceError, pinned, raw_name, source_files
+from posttrain.collect import SourceError, hub_files, pinned, raw_name, source_files
 from posttrain.decontaminate import korean
 from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.korean_windows import words_to_analyse
@@ -88,21 +88,15 @@ def read_items(spec: EvalSet, root: Path, seed: int) -> Iterator[tuple[str, int,
     Raises collect.SourceError for a file without any row.
     """
     load = spec.load
-    if load.kind == "file":
-        for path in source_files(load, root):
-            name = raw_name(path, root)
+    if load.kind != "procedural":
+        files = (hub_files(load, pinned(load, root, seed)["commit"]) if load.kind == "hub"
+                 else ((raw_name(path, root), read_raw_file(path)) for path in source_files(load, root)))
+        for name, rows in files:
             row = -1
-            for row, value in read_raw_file(path):
+            for row, value in rows:
                 yield name, row, value
             if row < 0:
                 raise SourceError(f"{name} of eval {spec.name} has no row: nothing could be found by it")
-    elif load.kind == "hub":
-        from datasets import load_dataset
-
-        commit = pinned(load, root, seed)["commit"]
-        rows = load_dataset(load.id, load.config, split=load.split, revision=commit)
-        name = f"{load.id}@{commit}/{load.config or 'default'}/{load.split}"
-        yield from ((name, row, value) for row, value in enumerate(rows))
     else:
         share, rest = divmod(load.rows, len(load.skills))
         for n, skill in enumerate(load.skills):

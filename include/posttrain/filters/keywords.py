@@ -27,15 +27,32 @@ FORMS: dict[str, re.Pattern[str]] = {
 }
 """`open_instruct` is the published rule. In `korean` a Hangul letter beside a keyword is a boundary as well ("OpenAI를")."""
 
-# Under IGNORECASE these four letters equal i, i, s and k.
-MARKS = ("gpt", "openai", "open ai", "laion", "bingchat", "bing chat", "openassistant", "open assistant", "오픈", "챗",
-         "\u0130", "\u0131", "\u017f", "\u212a")
+_STEMS = ("gpt", "openai", "open ai", "laion", "bingchat", "bing chat", "openassistant", "open assistant", "오픈", "챗")
+_BEFORE_STEM = (0, 1, 2, 4, 5)
+"""So many characters before a stem a keyword begins: `GPT`, `챗GPT`, `챗 GPT`, `ChatGPT`, `Chat GPT`."""
+_ODD_LETTERS = ("\u0130", "\u0131", "\u017f", "\u212a")
+"""Under IGNORECASE these equal i, i, s and k."""
+MARKS = _STEMS + _ODD_LETTERS
 
 
 def names_another_assistant(row: RowView, settings: recipe.Filter) -> str | None:
     """A provenance rule on assistant turns only (both sides of a pair): honest text about these companies goes too."""
     pattern = FORMS[settings.keyword_form]
     for answer in row.answers:
-        if found := pattern.search(answer):
+        if found := first_keyword(pattern, answer):
             return f"the answer says {found[0]!r}"
     return None
+
+
+def first_keyword(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """`pattern.search(text)` for one of FORMS, at a tenth of the time: only where a keyword can begin is it tried."""
+    lower = text.lower()
+    if not text.isascii() and any(letter in text for letter in _ODD_LETTERS):
+        return pattern.search(text)
+    starts: set[int] = set()
+    for stem in _STEMS:
+        place = lower.find(stem)
+        while place >= 0:
+            starts.update(place - before for before in _BEFORE_STEM if before <= place)
+            place = lower.find(stem, place + 1)
+    return next((found for start in sorted(starts) if (found := pattern.match(text, start))), None)

@@ -13,14 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from posttrain import recipe
+from posttrain.columns import alternates, rows_of_turns
 from posttrain.filters.length import BYTES_PER_TOKEN
 from posttrain.filters.view import fold_bytes
+from posttrain.schema import ROLES
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
-_SYSTEM, _USER, _ASSISTANT, _OTHER = range(4)
-_CODES = {"system": _SYSTEM, "user": _USER, "assistant": _ASSISTANT}
+_OTHER = len(ROLES)
 
 _MAY_BE_SPACE = np.isin(np.arange(256), [*range(0x09, 0x0E), *range(0x1C, 0x21), 0xC2, 0xE1, 0xE2, 0xE3])
 """Bytes with which a white-space character of Unicode begins in UTF-8, and other characters too."""
@@ -39,7 +40,7 @@ class BatchView:
         turns = messages.values.slice(first, last - first)
         self.rows -= first
         roles = turns.field("role").dictionary_encode()
-        codes = np.array([_CODES.get(name, _OTHER) for name in roles.dictionary.to_pylist()] or [_OTHER])
+        codes = np.array([ROLES.index(name) if name in ROLES else _OTHER for name in roles.dictionary.to_pylist()] or [_OTHER])
         self.roles = codes[roles.indices.fill_null(0).to_numpy()] if len(codes) else codes
         self.roles[roles.indices.is_null().to_numpy(zero_copy_only=False)] = _OTHER
         content = turns.field("content")
@@ -57,9 +58,7 @@ class BatchView:
 
     def rows_of(self, turns: Mask) -> Mask:
         """The rows that have one of the turns."""
-        found = np.zeros(len(self), bool)
-        found[np.searchsorted(self.rows, np.flatnonzero(turns), side="right") - 1] = True
-        return found
+        return rows_of_turns(self.rows, turns)
 
 
 Screen = Callable[[BatchView, recipe.Filter], Mask]
@@ -75,15 +74,7 @@ def may_be_empty(view: BatchView, settings: recipe.Filter) -> Mask:
 
 def has_odd_turns(view: BatchView, settings: recipe.Filter) -> Mask:
     """Rows that are not an optional system turn, then user and assistant in turn, with an answer at the end."""
-    count = np.diff(view.rows)
-    if not len(view.roles):
-        return np.ones(len(view), bool)
-    starts = view.rows[:-1][count > 0]
-    with_system = np.zeros(len(view), np.int64)
-    with_system[count > 0] = view.roles[starts] == _SYSTEM
-    place = np.arange(len(view.roles)) - np.repeat(view.rows[:-1] + with_system, count)
-    expected = np.where(place < 0, _SYSTEM, np.where(place % 2 == 0, _USER, _ASSISTANT))
-    return view.rows_of(view.roles != expected) | (count - with_system < 2) | ((count - with_system) % 2 == 1)
+    return ~alternates(view.rows, view.roles)
 
 
 def may_be_short(view: BatchView, settings: recipe.Filter) -> Mask:

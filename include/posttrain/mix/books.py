@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from posttrain.recipe import DATA_STAGES, SPLITS
 from posttrain.run import Run
 from posttrain.schema import SCHEMAS
-from posttrain.storage import Manifest, StorageError, join, load_manifest, open_parquet, write_json
+from posttrain.storage import Manifest, StorageError, join, load_manifest, open_parquet, read_table, write_json
 
 log = logging.getLogger(__name__)
 
@@ -176,8 +176,7 @@ class _Artifact:
         found: Counter[tuple[str, str]] = Counter()
         for entry in self.manifest.files:
             if entry.is_rejected:
-                with open_parquet(self.manifest.file(entry.name)) as f:
-                    table = pq.read_table(f, columns=["source", "reason"])
+                table = read_table(self.manifest.file(entry.name), ["source", "reason"])
                 found.update({(source or "", reason): rows for source, reason, rows in _counted(table, ["source", "reason"])})
         return found
 

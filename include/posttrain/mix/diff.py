@@ -16,12 +16,11 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from posttrain.mix.pool import Part, pieces
 from posttrain.recipe import STAGES
 from posttrain.run import load_run
-from posttrain.storage import Manifest, exists, join, load_manifest, open_parquet
+from posttrain.storage import Manifest, exists, join, load_manifest, read_table
 
 EXAMPLES = 5
 """Ids that are shown of the rows with one reason."""
@@ -170,8 +169,7 @@ class _Chain:
         for number, manifest in enumerate(self.manifests):
             for entry in manifest.files:
                 if entry.is_rejected:
-                    with open_parquet(manifest.file(entry.name)) as f:
-                        table = pq.read_table(f, columns=["source", "id", "reason"])
+                    table = read_table(manifest.file(entry.name), ["source", "id", "reason"])
                     table = table.filter(pc.is_valid(table["id"]))
                     why = pc.binary_join_element_wise(pa.scalar(manifest.stage), table["reason"], pa.scalar(": "))
                     order = pa.array([number] * table.num_rows, pa.int32())

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from posttrain.licence_terms import allowed_terms, refused_terms
 from posttrain.mix import SPLITS
@@ -21,7 +20,7 @@ from posttrain.mix.choice import rows_wanted, temperature_rows
 from posttrain.mix.pool import parts_of
 from posttrain.recipe import Amount, Recipe, RecipeError, Source
 from posttrain.run import Run, load_run, run_ids
-from posttrain.storage import Manifest, StorageError, open_parquet
+from posttrain.storage import Manifest, StorageError, read_table
 
 DECIDE_CLEAN_ROWS = ("sources", "evals", "filter", "improve", "synthesize", "decontaminate", "review")
 """Sections of a recipe that decide which rows reach the mixture: a run with the same ones knows what there is."""
@@ -234,8 +233,7 @@ def _clean_rows(run: Run) -> dict[str, Available] | None:
         return None
     counts: Counter[tuple[str, str]] = Counter()
     for part in parts_of([manifest for manifest in manifests if manifest is not None]):
-        with open_parquet(part.path) as f:
-            values = pc.value_counts(pq.read_table(f, columns=["source"])["source"])
+        values = pc.value_counts(read_table(part.path, ["source"])["source"])
         counts.update({(value["values"], part.kind): value["counts"] for value in values.to_pylist()})
     return {source: Available("clean rows", {kind: rows for (name, kind), rows in counts.items() if name == source})
             for source in {source for source, _ in counts}}

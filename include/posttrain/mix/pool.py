@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from posttrain.mix.order import Digests, Indices, as_digests, digest_rows
 from posttrain.schema import SCHEMAS
-from posttrain.storage import Manifest, open_parquet
+from posttrain.storage import Manifest, open_parquet, read_table
 
 KINDS: tuple[str, ...] = tuple(SCHEMAS)
 FIELDS = ("source", "category", "skill", "language", "license")
@@ -76,8 +76,7 @@ def read_pool(inputs: list[Manifest]) -> Pool:
     columns: dict[str, list[npt.NDArray[np.int32]]] = {name: [] for name in FIELDS}
     known: dict[str, dict[str, int]] = {name: {} for name in FIELDS}
     for number, part in enumerate(parts):
-        with open_parquet(part.path) as f:
-            table = pq.read_table(f, columns=["id", *FIELDS])
+        table = read_table(part.path, ["id", *FIELDS])
         kinds.append(np.full(table.num_rows, KINDS.index(part.kind), dtype=np.int8))
         numbers.append(np.full(table.num_rows, number, dtype=np.int32))
         rows.append(np.arange(table.num_rows, dtype=np.int32))
