@@ -89,7 +89,8 @@ other models or from other sites may have terms of their own, which the table do
 licence that the recipe states for its source. The licences of Tülu 3's sources come from its published record. The others were
 written down from memory of the cards, which could not be opened here: read the card before a release.
 
-**Reasoning traces** have no column of their own. They stand in `<think>` tags before the answer, or are left out: option `trace`.
+**Reasoning traces** stand in `<think>` tags before the answer, in the SFT rows' column `trace`, or nowhere: option `trace`.
+Rules, duplicates and decontamination look at turns, and the trainer learns turns: a trace in its own column is carried along.
 """
 
 OPTIONS = """## Options
