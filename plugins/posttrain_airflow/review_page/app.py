@@ -15,7 +15,7 @@ from posttrain.decontaminate.review.decision_log import DecisionLog
 from posttrain.decontaminate.review.desk import Conflict, Desk, Entry, Filter, StillTooClose, UnknownItem
 from posttrain.decontaminate.review.paraphrase import ParaphraseRefused
 from posttrain.decontaminate.review.queue import has_band
-from posttrain.run import load_run, run_ids
+from posttrain.run import load_run, readable_runs
 from posttrain.storage import StorageError, workspace_url
 from posttrain_airflow.review_page import views, waiting
 from posttrain_airflow.review_page.access import User, can_decide, may_decide, may_look, own_page, token_of
@@ -101,8 +101,8 @@ async def _not_found(request: Request, error: Exception) -> Response:
 def runs() -> HTMLResponse:
     """Every run of the workspace with a review band, newest first."""
     rows = []
-    for run_id in reversed(run_ids()):
-        run = load_run(run_id)
+    for run in readable_runs():
+        run_id = run.run_id
         if run.has("decontaminate") and run.has("index_evals") and has_band(run.manifest("decontaminate")):
             rows.append({"run": run, "progress": desk_of(run_id).progress(), "reviewed": run.has("review"),
                          "waiting": waiting.waiting_for(run_id) is not None})
