@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from posttrain.decontaminate.compare_block import KEPT, REMOVED, WHY, Part, Result, with_why
 from posttrain.decontaminate.json_rows import common_schema, with_schema
-from posttrain.shards import SECONDS_BETWEEN_LINES
+from posttrain.progress import SECONDS_BETWEEN_LINES
 from posttrain.storage import ArtifactWriter
 
 log = logging.getLogger(__name__)
