@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from posttrain.decontaminate.presets import Measure
 from posttrain.problems import build_problem
+from posttrain.schema import Message, PreferencePair, SFTExample
 
 ROLES = {"rita": "user", "vera": "viewer"}
 TAIL = " Write one line for each step and say it in full sentences."
 PROBLEMS = [build_problem("addition", 50 + n, 4 + n, random.Random(n), template=0) for n in range(6)]
 HOSTILE = "<script>window.hacked=1</script> one river two bridges three boats four barges five locks six ferries"
+SHARED = {"source": "train", "category": "math", "skill": "addition", "language": "en", "license": "MIT"}
 GET = ("/", "/queue?run=page", "/row?run=page&item=x", "/changes?run=page", "/static/review.js", "/static/review.css")
 POST = ("/decide", "/decide-all", "/undo-all", "/go-on")
 
@@ -167,10 +171,10 @@ def test_decide_conflict_refusal_and_undo(site: Any, rita: dict[str, str]) -> No
     assert answer["progress"]["delete"] == 1 and 'data-status="delete"' in next(iter(answer["cards"].values()))
     stale = decide(site, rita, "row-0", "keep", seen="")
     assert (stale.status_code, stale.json()["detail"]) == (409, "rita has decided this row in the meantime: delete")
-    close = decide(site, rita, "row-1", "paraphrase", question="So: " + PROBLEMS[1].question, answer=PROBLEMS[1].solution)
+    close = decide(site, rita, "row-1", "paraphrase", edits=[{"turn": 0, "question": "So: " + PROBLEMS[1].question, "answer": PROBLEMS[1].solution}])
     assert close.status_code == 422 and "still too close: exam exam.jsonl:1" in close.json()["detail"]
     empty = decide(site, rita, "row-1", "paraphrase")
-    assert empty.status_code == 422 and "write a question" in empty.json()["detail"]
+    assert empty.status_code == 422 and "write one question" in empty.json()["detail"]
     assert decide(site, rita, "row-0", "undo").json()["progress"]["delete"] == 0
     assert entries(site)["row-0"].status == "open"
 
@@ -194,6 +198,54 @@ def test_bulk_and_its_undo(site: Any, rita: dict[str, str]) -> None:
     answer = post(site, "/decide-all", rita, action="delete", expected=7, source="train").json()
     assert (answer["rows"], answer["left"], answer["progress"]["open"], answer["went_on"]) == (7, 0, 0, False)
     assert post(site, "/undo-all", rita, batch=answer["batch"]).json()["rows"] == 7
+
+
+def test_every_measure_has_a_name_and_a_row_of_any_of_them_is_shown(
+    site: Any, rita: dict[str, str], tmp_path: Path, make_review_run: Callable[..., Any],
+) -> None:
+    from posttrain_airflow.review_page.views import MEASURES
+
+    assert set(MEASURES) == set(get_args(Measure))
+    workspace = os.environ["POSTTRAIN_WORKSPACE"]
+    tower = ("tower", "The Eiffel Tower is located in Paris.", "Yes.")
+    make_review_run(workspace, tmp_path, [tower], ["Where is the Eiffel Tower?"], "counted", decontaminate={"preset": "seed"})
+    page = site.get("/posttrain-review/queue?run=counted", headers=rita)
+    assert page.status_code == 200 and "cosine of counts" in page.text
+
+
+def test_the_editor_of_a_conversation_and_of_a_pair(
+    site: Any, rita: dict[str, str], tmp_path: Path, make_review_run: Callable[..., Any],
+) -> None:
+    from posttrain_airflow.review_page.app import desk_of
+
+    first, second = PROBLEMS[0], PROBLEMS[1]
+    talk = SFTExample(id="talk", messages=(
+        Message("user", "Good morning."), Message("assistant", "Good morning!"), Message("user", first.question),
+        Message("assistant", first.solution)), **SHARED)
+    ask = Message("user", second.question)
+    pair = PreferencePair(id="pair", prompt=second.question, chosen=(ask, Message("assistant", second.solution)),
+                          rejected=(ask, Message("assistant", "#### 1")), **SHARED)
+    items = [problem.question + TAIL for problem in (first, second)]
+    make_review_run(os.environ["POSTTRAIN_WORKSPACE"], tmp_path, [talk, pair], items, "kinds")
+    page = site.get("/posttrain-review/queue?run=kinds", headers=rita).text
+    assert "in place of turn 2; the other turns stay" in page and page.count('name="worse"') == 1
+    entries = {entry.item.example.id: entry for entry in desk_of("kinds").entries()}
+
+    def replace(row: str, **edit: Any) -> Any:
+        return site.post("/posttrain-review/decide", headers=rita, json={
+            "run": "kinds", "item": entries[row].item.id, "action": "paraphrase", "seen": entries[row].seen, "edits": [edit]})
+
+    close = replace("talk", turn=2, question=f"So: {first.question}", answer=first.solution)
+    assert close.status_code == 422 and "still too close" in close.json()["detail"]
+    new = {"question": "A crate holds 30 pears and 12 are added. What is the sum?", "answer": "30 + 12 = 42\n#### 42"}
+    assert "is no question" in replace("talk", turn=1, **new).json()["detail"]
+    assert "rejected side" in replace("pair", turn=0, **new).json()["detail"]
+    assert replace("talk", turn=2, **new).json()["progress"]["paraphrase"] == 1
+    done = replace("pair", turn=0, worse="30 + 12 = 41\n#### 41", **new).json()
+    assert done["progress"] == {"rows": 2, "open": 0, "keep": 0, "paraphrase": 2, "delete": 0}
+    lines = {line.row_id: line for line in desk_of("kinds").log.lines() if line.action == "paraphrase"}
+    assert lines["talk"].after.startswith("user: Good morning.\nassistant: Good morning!\nuser: A crate")
+    assert lines["pair"].after.endswith("rejected assistant: 30 + 12 = 41\n#### 41")
 
 
 def test_nothing_waits_for_a_run_of_the_command_line(site: Any, rita: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from posttrain.decontaminate.review.decision_log import DecisionLog
 from posttrain.decontaminate.review.desk import Conflict, Desk, Entry, Filter, StillTooClose, UnknownItem
-from posttrain.decontaminate.review.paraphrase import ParaphraseRefused
+from posttrain.decontaminate.review.edits import Edit, ParaphraseRefused
 from posttrain.decontaminate.review.queue import has_band
 from posttrain.run import load_run, run_ids
 from posttrain.storage import StorageError, workspace_url
@@ -30,6 +30,7 @@ HEADERS = {
 STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 LONGEST_TEXT = 100_000
 """Characters of a reviewer's question or answer."""
+MOST_EDITS = 100
 
 Choice = Literal["keep", "paraphrase", "delete"]
 
@@ -41,12 +42,21 @@ class Ask(BaseModel):
     run: str = Field(min_length=1, max_length=500)
 
 
+class NewTurn(BaseModel):
+    """A question in the place of another one, and its answers."""
+
+    model_config = ConfigDict(extra="forbid")
+    turn: int = Field(ge=0)
+    question: str = Field(default="", max_length=LONGEST_TEXT)
+    answer: str = Field(default="", max_length=LONGEST_TEXT)
+    worse: str = Field(default="", max_length=LONGEST_TEXT)
+
+
 class DecideOne(Ask):
     item: str = Field(max_length=64)
     action: Choice | Literal["undo"]
     seen: str = Field(default="", max_length=40)
-    question: str = Field(default="", max_length=LONGEST_TEXT)
-    answer: str = Field(default="", max_length=LONGEST_TEXT)
+    edits: tuple[NewTurn, ...] = Field(default=(), max_length=MOST_EDITS)
 
 
 class DecideAll(Ask):
@@ -161,7 +171,7 @@ def decide_one(asked: DecideOne, user: User) -> JSONResponse:
         if asked.action == "undo":
             entry = desk.undo(asked.item, who, asked.seen)
         else:
-            entry = desk.decide(asked.item, asked.action, who, asked.seen, asked.question, asked.answer)
+            entry = desk.decide(asked.item, asked.action, who, asked.seen, [Edit(**edit.model_dump()) for edit in asked.edits])
     except Conflict as error:
         return _complaint(desk, desk.entry(asked.item), 409, error)
     except (StillTooClose, ParaphraseRefused) as error:

@@ -12,7 +12,7 @@ import pytest
 from posttrain import pipeline
 from posttrain.decontaminate.review.decision_log import DecisionLog
 from posttrain.decontaminate.review.desk import Conflict, Desk, Entry, Filter, StillTooClose, UnknownItem
-from posttrain.decontaminate.review.paraphrase import ParaphraseRefused
+from posttrain.decontaminate.review.edits import Edit, ParaphraseRefused
 from posttrain.problems import build_problem
 from posttrain.run import Run
 from posttrain.storage import read_parquet
@@ -21,7 +21,7 @@ TAIL = " Write one line for each step and say it in full sentences."
 PROBLEMS = [build_problem("addition", 7 + n, 4 + n, random.Random(n), template=n % 2) for n in range(4)]
 ROWS = [(f"row-{n}", problem.question, problem.solution) for n, problem in enumerate(PROBLEMS)]
 ITEMS = [problem.question + TAIL for problem in PROBLEMS]
-OTHER = {"question": "A crate holds 30 pears and 12 are added. What is the sum?", "answer": "30 + 12 = 42\n#### 42"}
+OTHER = {"edits": [Edit(0, "A crate holds 30 pears and 12 are added. What is the sum?", "30 + 12 = 42\n#### 42")]}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def entry_of(desk: Desk, row_id: str) -> Entry:
     return next(entry for entry in desk.entries() if entry.item.example.id == row_id)
 
 
-def decide(desk: Desk, row_id: str, action: str, who: str = "rita", **texts: str) -> Entry:
+def decide(desk: Desk, row_id: str, action: str, who: str = "rita", **texts: Any) -> Entry:
     entry = entry_of(desk, row_id)
     return desk.decide(entry.item.id, action, who, entry.seen, **texts)
 
@@ -92,21 +92,24 @@ def test_undo_opens_the_row_again_and_can_be_done_once(run: Run) -> None:
 def test_a_paraphrase_that_is_still_close_stays_in_the_queue_and_is_logged(run: Run) -> None:
     desk = desk_of(run)
     with pytest.raises(StillTooClose, match="exam exam.jsonl:0"):
-        decide(desk, "row-0", "paraphrase", question="Well. " + PROBLEMS[0].question, answer=PROBLEMS[0].solution)
+        decide(desk, "row-0", "paraphrase", edits=[Edit(0, "Well. " + PROBLEMS[0].question, PROBLEMS[0].solution)])
     assert entry_of(desk, "row-0").status == "open"
     (line,) = desk.log.lines()
-    assert (line.action, line.score_after) == ("refused", round(10 / 22, 9)) and line.question.startswith("Well.")
+    assert (line.action, line.score_after) == ("refused", round(10 / 22, 9)) and line.edits[0].question.startswith("Well.")
 
 
-@pytest.mark.parametrize(("texts", "complaint"), [
-    ({"question": "", "answer": "#### 1"}, "write a question"),
-    ({"question": PROBLEMS[0].question, "answer": "#### 1"}, "the old question"),
-    ({"question": "How many is that?", "answer": "eleven"}, "last line must be"),
+@pytest.mark.parametrize(("edits", "complaint"), [
+    ([Edit(0, "", "#### 1")], "write a question"),
+    ([Edit(0, PROBLEMS[0].question, "#### 1")], "the old question"),
+    ([Edit(0, "How many is that?", "eleven")], "last line must be"),
+    ([], "write one question for each turn"),
+    ([Edit(1, "How many?", "#### 1")], "turn 1 of this row is no question"),
+    ([Edit(7, "How many?", "#### 1")], "turn 7 of this row is no question"),
 ])
-def test_a_paraphrase_that_cannot_replace_the_row_is_refused(run: Run, texts: dict[str, str], complaint: str) -> None:
+def test_a_paraphrase_that_cannot_replace_the_row_is_refused(run: Run, edits: list[Edit], complaint: str) -> None:
     desk = desk_of(run)
     with pytest.raises(ParaphraseRefused, match=complaint):
-        decide(desk, "row-0", "paraphrase", **texts)
+        decide(desk, "row-0", "paraphrase", edits=edits)
     assert desk.log.lines() == []
 
 
@@ -158,7 +161,7 @@ def test_a_kept_row_is_asked_again_for_a_further_item_and_a_deleted_one_is_not(
 
 def test_a_paraphrase_comes_back_where_a_later_eval_has_its_question(run: Run, make_review_run: Callable[..., Run]) -> None:
     decide(desk_of(run), "row-0", "paraphrase", **OTHER)
-    there = later(run, make_review_run, ROWS[:1], [ITEMS[0], OTHER["question"] + TAIL])
+    there = later(run, make_review_run, ROWS[:1], [ITEMS[0], OTHER["edits"][0].question + TAIL])
     assert entry_of(there, "later-row-0").status == "open"
 
 
@@ -203,7 +206,7 @@ def test_bulk_paraphrases_take_the_teachers_suggestions_and_leave_open_what_has_
     desk = desk_of(run)
     _, done, left = desk.decide_all(Filter(status="open"), "paraphrase", "sam", expected=4)
     assert (len(done), left) == (4, [])
-    assert all(entry.decision.request_id for entry in desk.entries())
+    assert all(entry.decision.edits[0].request_id for entry in desk.entries())
 
 
 @pytest.mark.parametrize(("wanted", "rows"), [

@@ -26,6 +26,7 @@ from typing import Literal
 
 from fsspec.implementations.local import LocalFileSystem
 
+from posttrain.decontaminate.review.edits import Edit
 from posttrain.storage import file_system, join
 
 Action = Literal["keep", "paraphrase", "delete", "undo", "refused"]
@@ -44,7 +45,7 @@ class Decision:
     """One line. `id` is its part and place in it, such as `00000007.0`, given when it is written.
 
     `item` is the queue's id of the row; `row` and `evals` are the hashes of the contents that the decision is about. `before` is
-    the row's text, `after` the text in its place where a paraphrase is one; `question` and `answer` are what a reviewer wrote.
+    the row's text, `after` the text in its place where a paraphrase is one; `edits` are the questions and answers of it.
     `undoes` names the line that an undo takes back. `judged_by` says by which index and settings an accepted paraphrase
     was found to be clear. `batch` is shared by the lines of one bulk decision.
     """
@@ -67,9 +68,7 @@ class Decision:
     rule: str
     before: str
     after: str | None = None
-    question: str | None = None
-    answer: str | None = None
-    request_id: str | None = None
+    edits: tuple[Edit, ...] = ()
     score_after: float | None = None
     judged_by: str | None = None
     undoes: str | None = None
@@ -128,7 +127,8 @@ def _read(name: str, data: bytes) -> list[Decision]:
     for n, text in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):  # a text may hold other line breaks
         try:
             value = json.loads(text)
-            lines.append(Decision(**(value | {"evals": tuple(value["evals"])})))
+            edits = tuple(Edit(**edit) for edit in value["edits"])
+            lines.append(Decision(**(value | {"evals": tuple(value["evals"]), "edits": edits})))
         except (ValueError, KeyError, TypeError) as error:
             raise LogError(f"{name}, line {n}: not a line of a decision log ({error}); the log is only ever added to, "
                            "restore the file from a backup") from error

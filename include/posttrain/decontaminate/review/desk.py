@@ -6,7 +6,7 @@ import functools
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +14,8 @@ from posttrain.decontaminate.index import load_index
 from posttrain.decontaminate.review.advice import Advice, read_advice
 from posttrain.decontaminate.review.band import decision_of, is_clear, text_of
 from posttrain.decontaminate.review.decision_log import Action, Decision, DecisionLog, in_force
-from posttrain.decontaminate.review.paraphrase import by_hand, compare_again, judged_by
+from posttrain.decontaminate.review.edits import Edit, by_hand
+from posttrain.decontaminate.review.paraphrase import compare_again, judged_by
 from posttrain.decontaminate.review.queue import Item, read_queue, settled
 from posttrain.decontaminate.search import EvalSearch, embedded
 from posttrain.run import Run
@@ -116,11 +117,11 @@ class Desk:
     # -- deciding
 
     def decide(
-        self, item_id: str, action: Action, who: str, seen: str, question: str = "", answer: str = "",
+        self, item_id: str, action: Action, who: str, seen: str, edits: Sequence[Edit] = (),
     ) -> Entry:
         """Decide one item as the reviewer saw it. Raises Conflict, StillTooClose, ParaphraseRefused, UnknownItem."""
         item = self._item(item_id)
-        line = self._line(item, action, who, question, answer)
+        line = self._line(item, action, who, edits)
 
         def make(lines: list[Decision]) -> list[Decision]:
             self._check_seen(self._entry(item_id, lines), seen)
@@ -177,15 +178,15 @@ class Desk:
 
         return [line.item for line in self.log.append(make)]
 
-    def _line(self, item: Item, action: Action, who: str, question: str = "", answer: str = "") -> Decision:
+    def _line(self, item: Item, action: Action, who: str, edits: Sequence[Edit] = ()) -> Decision:
         if action != "paraphrase":
             return decision_of(item, action, who, self.run.run_id)
-        advice = self._advice.get(item.id, Advice())
-        unchanged = (question.strip(), answer.strip()) == (advice.question, advice.answer)
-        new = by_hand(item.example, question, answer, advice.request_id if unchanged else None)
+        suggested = {(e.turn, e.question, e.answer, e.worse): e for e in self._advice.get(item.id, Advice()).edits}
+        stripped = [Edit(e.turn, e.question.strip(), e.answer.strip(), e.worse.strip()) for e in edits]
+        taken = tuple(suggested.get((e.turn, e.question, e.answer, e.worse), e) for e in stripped)
+        new = by_hand(item.example, taken)
         findings = compare_again([new], self._search(), self.settings)[0]
-        line = decision_of(item, "paraphrase", who, self.run.run_id, question=question.strip(), answer=answer.strip(),
-                           after=text_of(new), request_id=new.request_id, judged_by=self._mark)
+        line = decision_of(item, "paraphrase", who, self.run.run_id, edits=taken, after=text_of(new), judged_by=self._mark)
         if not findings:
             return line
         worst = max(findings, key=lambda finding: finding.match.score)
@@ -194,9 +195,9 @@ class Desk:
 
     def _bulk_line(self, entry: Entry, action: Action, who: str, batch: str) -> Decision:
         advice = entry.advice
-        if action == "paraphrase" and (not advice.question or advice.complaint):
+        if action == "paraphrase" and (not advice.edits or advice.complaint):
             return decision_of(entry.item, "refused", who, self.run.run_id)
-        return replace(self._line(entry.item, action, who, advice.question, advice.answer), batch=batch)
+        return replace(self._line(entry.item, action, who, advice.edits), batch=batch)
 
     def _undo_line(self, item: Item, line_id: str, who: str) -> Decision:
         return decision_of(item, "undo", who, self.run.run_id, undoes=line_id)
