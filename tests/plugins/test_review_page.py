@@ -171,7 +171,8 @@ def test_decide_conflict_refusal_and_undo(site: Any, rita: dict[str, str]) -> No
     assert answer["progress"]["delete"] == 1 and 'data-status="delete"' in next(iter(answer["cards"].values()))
     stale = decide(site, rita, "row-0", "keep", seen="")
     assert (stale.status_code, stale.json()["detail"]) == (409, "rita has decided this row in the meantime: delete")
-    close = decide(site, rita, "row-1", "paraphrase", edits=[{"turn": 0, "question": "So: " + PROBLEMS[1].question, "answer": PROBLEMS[1].solution}])
+    new = {"turn": 0, "question": "So: " + PROBLEMS[1].question, "answer": PROBLEMS[1].solution}
+    close = decide(site, rita, "row-1", "paraphrase", edits=[new])
     assert close.status_code == 422 and "still too close: exam exam.jsonl:1" in close.json()["detail"]
     empty = decide(site, rita, "row-1", "paraphrase")
     assert empty.status_code == 422 and "write one question" in empty.json()["detail"]
