@@ -124,17 +124,16 @@ def review(run: Run) -> StageResult:
     """The review band: what people decided holds; the rest is done unattended, and checked again."""
     from posttrain.decontaminate.index import load_index
     from posttrain.decontaminate.review.band import log_unattended, review_band
-    from posttrain.decontaminate.review.decision_log import DecisionLog, in_force
+    from posttrain.decontaminate.review.decision_log import DecisionLog, as_settings, decided_about
     from posttrain.decontaminate.review.queue import has_band, read_queue
     from posttrain.teacher.client import open_teacher
 
     index, decontaminated, log = run.manifest("index_evals"), run.manifest("decontaminate"), DecisionLog(run.workspace)
     settings = _review_settings(run)
     items = read_queue(decontaminated, load_index(index)) if has_band(decontaminated) else []
-    mine = {(item.content, content) for item in items for content in item.evals}
-    decided = {pair: line for pair, line in in_force(log.lines()).items() if pair in mine} if mine else {}
-    if decided:  # another decision is another artifact
-        settings["decisions"] = sorted([*pair, line.id, line.action, line.who] for pair, line in decided.items())
+    decided = decided_about(log.lines(), ((item.content, item.evals) for item in items))
+    if decided:
+        settings["decisions"] = as_settings(decided)
 
     def work(out: Any) -> None:
         with open_teacher(run.recipe.teacher, run.workspace, run.recipe.seed) as teacher:

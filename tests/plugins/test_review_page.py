@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import pyarrow as pa
 import pytest
 
 from posttrain.decontaminate.presets import Measure
 from posttrain.problems import build_problem
-from posttrain.schema import Message, PreferencePair, SFTExample
+from posttrain.schema import Message, PreferencePair, RLVRExample, SFTExample
 
 ROLES = {"rita": "user", "vera": "viewer"}
 TAIL = " Write one line for each step and say it in full sentences."
@@ -154,6 +155,59 @@ def test_row_text_is_escaped_everywhere(site: Any, rita: dict[str, str]) -> None
         page = site.get(f"/posttrain-review/{path}", headers=rita).text
         assert page.count("<script") == 1 and '<script src="static/review.js" defer></script>' in page
     assert "&lt;script&gt;window.hacked=1" in site.get("/posttrain-review/queue?run=page", headers=rita).text
+
+
+EVIL = '"><script>window.hacked=3</script></textarea></option>\u202e'
+
+
+def test_every_field_that_is_shown_is_escaped(
+    site: Any, rita: dict[str, str], tmp_path: Path, make_review_run: Callable[..., Any],
+) -> None:
+    """Source, row id, system prompt, rejected answer, ground truth, eval item and its id, the judge's reason, the suggestion."""
+    from posttrain.decontaminate.review.advice import ADVICE, ADVICE_SCHEMA
+    from posttrain.storage import ArtifactWriter, StageResult
+
+    asked = (Message("system", EVIL), Message("user", HOSTILE))
+    shared = SHARED | {"source": f"train {EVIL}"}
+    rows = [PreferencePair(id=f"pair {EVIL}", prompt=HOSTILE, chosen=(*asked, Message("assistant", EVIL)),
+                           rejected=(*asked, Message("assistant", EVIL * 2)), **shared),
+            RLVRExample(id=f"rlvr {EVIL}", messages=asked, ground_truth=EVIL, verifier="gsm8k", **shared)]
+    item = HOSTILE[HOSTILE.index("one"):] + " seven tunnels eight harbours nine piers ten anchors eleven sails twelve docks"
+    workspace = os.environ["POSTTRAIN_WORKSPACE"]
+    run = make_review_run(workspace, tmp_path, rows, [item + EVIL], "evil", review={"judge": "sort"})
+    from posttrain_airflow.review_page.app import desk_of
+
+    writer = ArtifactWriter(f"{workspace}/artifacts/review_advice/evil", stage="review_advice")
+    edit = {"turn": 1, "question": EVIL, "answer": EVIL, "worse": EVIL, "request_id": None}
+    writer.write_table(ADVICE, pa.Table.from_pylist(
+        [{"item": one.id, "edits": [edit], "complaint": EVIL, "gives_away": True, "why": EVIL} for one in desk_of("evil").items],
+        schema=ADVICE_SCHEMA))
+    run.record("review_advice", StageResult(writer.finish(), False, "made by a test"))
+    assert len(desk_of("evil").items) == 2
+    for entry in desk_of("evil").entries():
+        new = {"turn": 1, "question": f"What is this? {EVIL}", "answer": f"{EVIL}\n#### 1", "worse": EVIL}
+        done = site.post("/posttrain-review/decide", headers=rita, json={
+            "run": "evil", "item": entry.item.id, "action": "paraphrase", "seen": entry.seen, "edits": [new]})
+        assert done.status_code == 200 and all("<script" not in card for card in done.json()["cards"].values())
+    item_id = desk_of("evil").items[0].id
+    for path in ("queue?run=evil&status=", f"row?run=evil&item={item_id}"):
+        page = site.get(f"/posttrain-review/{path}", headers=rita).text
+        assert page.count("<script") == 1 and page.count("&lt;script&gt;window.hacked=3") >= 8
+        assert page.count("</textarea>") == page.count("<textarea") and page.count("</option>") == page.count("<option")
+    source = next(entry.item.example.source for entry in desk_of("evil").entries())
+    page = site.get("/posttrain-review/queue", headers=rita, params={"run": "evil", "status": "", "source": source}).text
+    assert page.count("<article") == 2, "a filter by this source takes its rows"
+
+
+def test_a_broken_log_is_named_and_nothing_is_written(site: Any, rita: dict[str, str]) -> None:
+    part = Path(os.environ["POSTTRAIN_WORKSPACE"]) / "review/decisions/99999998.jsonl"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text("")
+    try:
+        answer = site.get("/posttrain-review/queue?run=page", headers=rita)
+        assert answer.status_code == 503 and "99999998.jsonl, line 1" in answer.json()["detail"]
+    finally:
+        part.unlink()
 
 
 def test_what_is_not_there(site: Any, rita: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
 
-from posttrain.decontaminate.review.decision_log import DecisionLog
+from posttrain.decontaminate.review.decision_log import DecisionLog, LogError
 from posttrain.decontaminate.review.desk import Conflict, Desk, Entry, Filter, StillTooClose, UnknownItem
 from posttrain.decontaminate.review.edits import Edit, ParaphraseRefused
 from posttrain.decontaminate.review.queue import has_band
@@ -86,6 +86,7 @@ def create_app() -> FastAPI:
     app.middleware("http")(_with_headers)
     app.add_exception_handler(StorageError, _not_found)
     app.add_exception_handler(UnknownItem, _not_found)
+    app.add_exception_handler(LogError, _log_is_broken)
     for path, page in {"/": runs, "/queue": queue, "/row": row}.items():
         app.get(path, response_class=HTMLResponse)(page)
     app.get("/changes")(changes)
@@ -103,6 +104,10 @@ async def _with_headers(request: Request, call_next: RequestResponseEndpoint) ->
 
 async def _not_found(request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, status_code=404)
+
+
+async def _log_is_broken(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, status_code=503)
 
 
 # ---------------------------------------------------------------- looking

@@ -69,14 +69,15 @@ def card(entry: Entry, run_id: str, can_decide: bool) -> str:
 
 def _card_values(entry: Entry, run_id: str, full: bool = False) -> dict[str, Any]:
     item = entry.item
+    best, *others = entry.matches
     turns = questions_matched(item)
     return {
         "run_id": run_id, "entry": entry, "item": item, "example": item.example, "advice": entry.advice, "status": entry.status,
         "decision": entry.decision, "obstacle": obstacle(item.example, turns), "full": full,
         "edits": _edit_values(entry, turns), "turns": len(conversation(item.example)),
-        "best": _match_values(item, item.best, full),
-        "others": [_match_values(item, match, full) for match in item.matches[1 : 1 + OTHER_MATCHES]],
-        "more": max(0, len(item.matches) - 1 - OTHER_MATCHES), "truth": _truth(item),
+        "best": _match_values(entry, best, full),
+        "others": [_match_values(entry, match, full) for match in others[:OTHER_MATCHES]],
+        "more": max(0, len(others) - OTHER_MATCHES), "truth": _truth(item),
     }
 
 
@@ -87,7 +88,8 @@ def _edit_values(entry: Entry, turns: tuple[int, ...]) -> list[dict[str, Any]]:
             for turn in turns]
 
 
-def _match_values(item: Item, match: RowMatch, full: bool) -> dict[str, Any]:
+def _match_values(entry: Entry, match: RowMatch, full: bool) -> dict[str, Any]:
+    item = entry.item
     turns = [
         {"role": message.role, "pieces": pieces(message.content, match.train_spans if place == match.turn else (), full),
          "is_match": place == match.turn, "place": place}
@@ -97,7 +99,7 @@ def _match_values(item: Item, match: RowMatch, full: bool) -> dict[str, Any]:
         {"field": field, "pieces": pieces(text, [(b, e) for k, b, e in match.eval_spans if k == n], full)}
         for n, (field, text) in enumerate(match.texts)
     ]
-    return {"match": match, "turns": turns, "texts": texts}
+    return {"match": match, "turns": turns, "texts": texts, "kept": entry.kept_beside.get(match.content)}
 
 
 def _truth(item: Item) -> list[Piece]:

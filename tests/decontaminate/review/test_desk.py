@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from posttrain import pipeline
+from posttrain.decontaminate.review.band import log_unattended
 from posttrain.decontaminate.review.decision_log import DecisionLog
 from posttrain.decontaminate.review.desk import Conflict, Desk, Entry, Filter, StillTooClose, UnknownItem
 from posttrain.decontaminate.review.edits import Edit, ParaphraseRefused
 from posttrain.problems import build_problem
+from posttrain.recipe import RECIPE_FOLDER
 from posttrain.run import Run
+from posttrain.schema import Message, SFTExample
 from posttrain.storage import read_parquet
 
 TAIL = " Write one line for each step and say it in full sentences."
@@ -137,6 +144,26 @@ def test_the_same_row_against_the_same_item_is_never_asked_twice(run: Run, make_
     assert entry_of(there, "later-row-1").decision.who == "rita"
 
 
+def test_under_other_names_it_is_the_same_question(run: Run, make_review_run: Callable[..., Run]) -> None:
+    """Another source, row id, file, eval set, version of it, field name, cut-off: the texts are the same."""
+    decide(desk_of(run), "row-0", "keep")
+    data = Path(run.workspace).parent / "renamed"
+    data.mkdir()
+    items = [{"number": 7, "prompt": "An item that is new in this version."}, {"number": 8, "prompt": ITEMS[0]}]
+    (data / "v2.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    evals = [{"name": "exam-2", "load": {"kind": "file", "path": "v2.jsonl"}, "fields": ["prompt"]}]
+    row = SFTExample(id="x", source="elsewhere", category="general", skill="general", language="en", license="CC0-1.0",
+                     raw_file="other.jsonl", raw_row=3,
+                     messages=(Message("user", ROWS[0][1]), Message("assistant", ROWS[0][2])))
+    recipe = yaml.safe_load((RECIPE_FOLDER / "smoke.yaml").read_text())
+    rule = {"preset": "tulu3", "cut_offs": {"ngram_coverage": {"review": 0.35}}}
+    there = desk_of(make_review_run(run.workspace, data, [row], [], "renamed", evals=recipe["evals"] + evals, decontaminate=rule))
+    (entry,) = there.entries()
+    assert (entry.item.best.eval, entry.item.best.item_id) == ("exam-2", "v2.jsonl:1")
+    assert entry.item.id not in {item.id for item in desk_of(run).items}
+    assert entry.status == "keep" and entry.decision.who == "rita"
+
+
 def test_a_changed_row_or_a_changed_item_is_a_new_question(run: Run, make_review_run: Callable[..., Run]) -> None:
     desk = desk_of(run)
     for n in range(3):
@@ -157,6 +184,10 @@ def test_a_kept_row_is_asked_again_for_a_further_item_and_a_deleted_one_is_not(
     there = later(run, make_review_run, ROWS[:2], ITEMS[:2] + more)
     assert len(entry_of(there, "later-row-0").item.evals) == 2
     assert [entry_of(there, f"later-row-{n}").status for n in range(2)] == ["open", "delete"]
+    asked = entry_of(there, "later-row-0").matches
+    assert [match.texts[0][1] for match in asked] == [more[0], ITEMS[0]], "what nobody was asked about comes first"
+    assert asked[0].score < asked[1].score
+    assert entry_of(there, "later-row-0").kept_beside[asked[1].content].who == "rita"
 
 
 def test_a_paraphrase_comes_back_where_a_later_eval_has_its_question(run: Run, make_review_run: Callable[..., Run]) -> None:
@@ -178,6 +209,30 @@ def test_what_nobody_decided_is_logged_and_a_person_is_still_asked(run: Run) -> 
     assert not second.skipped and second.manifest.facts["band"]["deleted"] == 1, "a decision is a reason to do the stage again"
     (line,) = (line for line in read_parquet(second.manifest.file("decisions.parquet")) if line["row_id"] == "row-0")
     assert line["decided_by"] == "rita"
+
+
+def test_two_schedulers_log_what_nobody_decided_once(run: Run) -> None:
+    done = pipeline.review(run).manifest
+    before = DecisionLog(run.workspace).lines()
+    shutil.rmtree(DecisionLog(run.workspace).folder)
+    logs, items = [DecisionLog(run.workspace) for _ in range(4)], desk_of(run).items
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda log: log_unattended(items, done, log, run.run_id), logs))
+    assert sorted(counts) == [0, 0, 0, 4]
+    assert [line.row for line in DecisionLog(run.workspace).lines()] == [line.row for line in before]
+
+
+def test_in_an_object_store(bucket: str, tmp_path: Path, make_review_run: Callable[..., Run]) -> None:
+    made = make_review_run(bucket, tmp_path, ROWS[:3], ITEMS[:3])
+    decide(desk_of(made), "row-0", "keep")
+    decide(desk_of(made), "row-1", "paraphrase", **OTHER)
+    with pytest.raises(Conflict, match="rita has decided"):
+        desk_of(made).decide(entry_of(desk_of(made), "row-0").item.id, "delete", "sam", "")
+    pipeline.review_advice(made)
+    assert desk_of(made).decide_all(Filter(status="open"), "paraphrase", "sam", expected=1)[1:] == (
+        [entry_of(desk_of(made), "row-2").item.id], [])
+    assert desk_of(made).progress() == {"rows": 3, "open": 0, "keep": 1, "paraphrase": 2, "delete": 0}
+    assert pipeline.review(made).manifest.facts["decided_by"] == {"person": 3}
 
 
 # ---------------------------------------------------------------- bulk

@@ -19,7 +19,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -194,6 +194,17 @@ def in_force(lines: Iterable[Decision]) -> dict[Pair, Decision]:
             for pair in _pairs(line):
                 decided.setdefault(pair, []).append(line)
     return {pair: standing[-1] for pair, standing in decided.items() if standing}
+
+
+def decided_about(lines: Iterable[Decision], asked: Iterable[tuple[str, Iterable[str]]]) -> dict[Pair, Decision]:
+    """What is in force about these rows: (content of the row, contents of its eval items) each."""
+    mine = {(row, item) for row, items in asked for item in items}
+    return {pair: line for pair, line in in_force(lines).items() if pair in mine} if mine else {}
+
+
+def as_settings(decided: Mapping[Pair, Decision]) -> list[list[str]]:
+    """What of the decisions makes another artifact of the review stage."""
+    return sorted([*pair, line.id, line.action, line.who] for pair, line in decided.items())
 
 
 def _pairs(line: Decision) -> list[Pair]:

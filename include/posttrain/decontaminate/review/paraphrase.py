@@ -85,8 +85,8 @@ def _ask(example: Example, turn: int, before: Sequence[Edit]) -> Ask:
 
 
 def _edit(turn: int, answer: Answer | None) -> Edit | None:
-    """The teacher's answer as an edit; None where it gave up or left a text empty."""
-    if answer is None or not all(text.strip() for text in answer.data.values()):
+    """The teacher's answer as an edit; None where it gave up."""
+    if answer is None:
         return None
     data = {name: text.strip() for name, text in answer.data.items()}
     return Edit(turn, data["question"], data["answer"], data.get("worse_answer", ""), answer.request_id)
