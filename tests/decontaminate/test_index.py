@@ -11,6 +11,7 @@ from posttrain.collect import SourceError
 from posttrain.decontaminate.index import (
     EvalFilesChanged,
     IndexMismatch,
+    NoEvalText,
     check_eval_files,
     eval_names,
     load_index,
@@ -59,6 +60,23 @@ def test_an_item_without_text_is_rejected_with_file_row_and_field(bench) -> None
     found = [(row["reason"], row["raw_file"], row["raw_row"], row["field"]) for row in read_rejected(manifest)]
     assert found == [("missing_field", "math.jsonl", 1, "prompt"), ("missing_field", "math.jsonl", 2, "prompt"),
                      ("invalid_json", "math.jsonl", 3, None)]
+
+
+def test_an_eval_set_of_which_no_item_could_be_found_stops_the_run_and_says_what_to_name(bench) -> None:
+    """KoSBi's form: a context and a sentence, and no field that is known as a prompt."""
+    rows = [{"context": "A man goes by.", "sentence": f"He is {n} years old."} for n in range(3)]
+    bench.add_eval("kosbi", rows)
+    with pytest.raises(NoEvalText, match=r"kosbi: 3 of 3 rows of kosbi.jsonl .* the row has context, sentence.*fields"):
+        bench.index()
+    bench.evals.clear()
+    bench.add_eval("kosbi", rows, ("context", "sentence"))
+    assert bench.index().rows["kept"] == 3
+
+
+def test_items_that_are_left_out_are_counted_in_the_log(bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.add_eval("math", ["Good question?", {"answer": "42"}])
+    bench.index()
+    assert "eval set math: 1 of 2 rows of math.jsonl have no text to compare and are not indexed" in caplog.text
 
 
 def test_the_same_evals_give_the_same_bytes(bench) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -54,9 +55,15 @@ FIELDS_SCHEMA = pa.schema([("item", pa.int32()), ("field", pa.string()), ("text"
 KOREAN_TEXTS_FOR_A_PROCESS = 100
 """Below this the start of a process takes longer than to read the words here."""
 
+log = logging.getLogger(__name__)
+
 
 class EvalFilesChanged(RuntimeError):
     """An eval file is not what it was when it was indexed. The message names the file and both hashes."""
+
+
+class NoEvalText(ValueError):
+    """Not one item of an eval set has a text that counts: nothing could ever be found of it. The message says what to name."""
 
 
 class IndexMismatch(RuntimeError):
@@ -115,7 +122,7 @@ def index_eval_sets(
 ) -> None:
     """Write the index artifact. An item without any text that counts goes to `rejected`; it could never be found.
 
-    Raises EvalFilesChanged where an eval file changes while it is read.
+    Raises EvalFilesChanged where an eval file changes while it is read, NoEvalText where an eval set has rows and no item.
     """
     before = pinned_evals(evals, root, seed)
     with korean.StemReader() as reader:
@@ -132,6 +139,7 @@ def _index(
     fields: list[tuple[Any, ...]] = []
     korean_texts = 0
     for spec in evals:
+        before, unusable = len(items), list[Rejected]()
         for file, row, value in read_items(spec, root, seed):
             found = {} if isinstance(value, Broken) else eval_texts(value, spec.fields)
             found = _long_enough({name: text for name, text in found.items() if has_word(text)})
@@ -144,7 +152,9 @@ def _index(
                 items.append((spec.name, f"{file}:{row}", file, row, _json(value)))
             else:
                 out.read(spec.name)
-                out.reject(_unusable(spec, file, row, value))
+                unusable.append(_unusable(spec, file, row, value))
+                out.reject(unusable[-1])
+        _check_usable(spec, len(items) - before, unusable)
     read_texts = [text for _, _, text in fields]
     as_written = ask_for_stems(read_texts, reader)
     item_table, field_table = _columns(items, ITEMS_SCHEMA), _columns(fields, FIELDS_SCHEMA)
@@ -195,6 +205,20 @@ def _counts(names: list[str], items: pa.Table, fields: pa.Table, lengths: Ints, 
                "words": int(lengths[eval_of_text == n].sum())}
         for n, name in enumerate(names)
     }
+
+
+def _check_usable(spec: EvalSet, items: int, unusable: list[Rejected]) -> None:
+    """Raises NoEvalText where the rows of an eval set are readable and none has a text; warns where some have none."""
+    without = [row for row in unusable if row.reason == "missing_field"]
+    if not without:
+        return
+    number = f"{len(without):,} of {len(without) + items:,} rows"
+    told = f"eval set {spec.name}: {number} of {without[0].raw_file} have no text to compare"
+    if items:
+        log.warning("%s and are not indexed; the first is row %s (%s)", told, without[0].raw_row, without[0].detail)
+        return
+    raise NoEvalText(f"{told}: {without[0].detail}. Name the fields that count: `fields: [...]` of the eval set in the recipe, "
+                     "or of the file in evals.yaml beside it")
 
 
 def _unusable(spec: EvalSet, file: str, row: int, value: Any) -> Rejected:
