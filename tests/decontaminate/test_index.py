@@ -66,16 +66,25 @@ def test_an_eval_set_of_which_no_item_could_be_found_stops_the_run_and_says_what
     """KoSBi's form: a context and a sentence, and no field that is known as a prompt."""
     rows = [{"context": "A man goes by.", "sentence": f"He is {n} years old."} for n in range(3)]
     bench.add_eval("kosbi", rows)
-    with pytest.raises(NoEvalText, match=r"kosbi: 3 of 3 rows of kosbi.jsonl .* the row has context, sentence.*fields"):
+    with pytest.raises(NoEvalText, match=r"no row of the eval sets kosbi has a text to compare; name the fields"):
         bench.index()
     bench.evals.clear()
     bench.add_eval("kosbi", rows, ("context", "sentence"))
     assert bench.index().rows["kept"] == 3
 
 
+def test_fields_that_no_item_has_stop_the_run(bench) -> None:
+    bench.add_eval("good", ["Good question?"])
+    bench.add_eval("math", ["Another question?"], ("qestion",))
+    with pytest.raises(NoEvalText, match="math: 1 of 1 rows of math.jsonl have no text to compare in qestion; .* has question"):
+        bench.index()
+
+
 def test_items_that_are_left_out_are_counted_in_the_log(bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.add_eval("math", ["Good question?", {"answer": "42"}])
+    bench.add_eval("judge_prompts", [{"template": "Rate this."}])  # no eval set, and in a folder of them
     bench.index()
+    assert "eval set judge_prompts: 1 of 1 rows of judge_prompts.jsonl have no text to compare" in caplog.text
     assert "eval set math: 1 of 2 rows of math.jsonl have no text to compare and are not indexed" in caplog.text
 
 

@@ -55,6 +55,8 @@ FIELDS_SCHEMA = pa.schema([("item", pa.int32()), ("field", pa.string()), ("text"
 KOREAN_TEXTS_FOR_A_PROCESS = 100
 """Below this the start of a process takes longer than to read the words here."""
 
+NAME_FIELDS = "name the fields that count by `fields: [...]` of the eval set in the recipe, or of the file in evals.yaml"
+
 log = logging.getLogger(__name__)
 
 
@@ -155,6 +157,9 @@ def _index(
                 unusable.append(_unusable(spec, file, row, value))
                 out.reject(unusable[-1])
         _check_usable(spec, len(items) - before, unusable)
+    if evals and not items:
+        names = ", ".join(spec.name for spec in evals)
+        raise NoEvalText(f"no row of the eval sets {names} has a text to compare; {NAME_FIELDS}")
     read_texts = [text for _, _, text in fields]
     as_written = ask_for_stems(read_texts, reader)
     item_table, field_table = _columns(items, ITEMS_SCHEMA), _columns(fields, FIELDS_SCHEMA)
@@ -208,17 +213,15 @@ def _counts(names: list[str], items: pa.Table, fields: pa.Table, lengths: Ints, 
 
 
 def _check_usable(spec: EvalSet, items: int, unusable: list[Rejected]) -> None:
-    """Raises NoEvalText where the rows of an eval set are readable and none has a text; warns where some have none."""
+    """Warns of rows without a text; raises NoEvalText where nobody has one and `fields` names what should count."""
     without = [row for row in unusable if row.reason == "missing_field"]
     if not without:
         return
     number = f"{len(without):,} of {len(without) + items:,} rows"
     told = f"eval set {spec.name}: {number} of {without[0].raw_file} have no text to compare"
-    if items:
-        log.warning("%s and are not indexed; the first is row %s (%s)", told, without[0].raw_row, without[0].detail)
-        return
-    raise NoEvalText(f"{told}: {without[0].detail}. Name the fields that count: `fields: [...]` of the eval set in the recipe, "
-                     "or of the file in evals.yaml beside it")
+    if spec.fields and not items:
+        raise NoEvalText(f"{told} in {', '.join(spec.fields)}; {NAME_FIELDS}: {without[0].detail}")
+    log.warning("%s and are not indexed; %s: row %s: %s", told, NAME_FIELDS, without[0].raw_row, without[0].detail)
 
 
 def _unusable(spec: EvalSet, file: str, row: int, value: Any) -> Rejected:
