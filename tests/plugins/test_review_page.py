@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -197,6 +198,18 @@ def test_every_field_that_is_shown_is_escaped(
     source = next(entry.item.example.source for entry in desk_of("evil").entries())
     page = site.get("/posttrain-review/queue", headers=rita, params={"run": "evil", "status": "", "source": source}).text
     assert page.count("<article") == 2, "a filter by this source takes its rows"
+
+
+def test_a_run_whose_artifacts_are_gone_hides_no_other(
+    site: Any, rita: dict[str, str], tmp_path: Path, make_review_run: Callable[..., Any],
+) -> None:
+    row = ("gone-row", PROBLEMS[0].question, PROBLEMS[0].solution)
+    run = make_review_run(os.environ["POSTTRAIN_WORKSPACE"], tmp_path, [row], [PROBLEMS[0].question + TAIL + " Now."], "gone")
+    shutil.rmtree(run.manifest("decontaminate").path)
+    page = site.get("/posttrain-review/", headers=rita)
+    assert page.status_code == 200 and "queue?run=page" in page.text and "Run gone cannot be read" in page.text
+    assert site.get("/posttrain-review/queue?run=gone", headers=rita).status_code == 404
+    shutil.rmtree(run.folder)
 
 
 def test_a_broken_log_is_named_and_nothing_is_written(site: Any, rita: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from posttrain.decontaminate.review.decision_log import DecisionLog, LogError
 from posttrain.decontaminate.review.desk import Conflict, Desk, Entry, Filter, StillTooClose, UnknownItem
 from posttrain.decontaminate.review.edits import Edit, ParaphraseRefused
 from posttrain.decontaminate.review.queue import has_band
+from posttrain.recipe import RecipeError
 from posttrain.run import load_run, run_ids
 from posttrain.storage import StorageError, workspace_url
 from posttrain_airflow.review_page import views, waiting
@@ -114,14 +115,17 @@ async def _log_is_broken(request: Request, error: Exception) -> Response:
 
 
 def runs() -> HTMLResponse:
-    """Every run of the workspace with a review band, newest first."""
-    rows = []
+    """Every run of the workspace with a review band, newest first. One that cannot be read says why, and hides no other."""
+    rows, unreadable = [], dict[str, str]()
     for run_id in reversed(run_ids()):
-        run = load_run(run_id)
-        if run.has("decontaminate") and run.has("index_evals") and has_band(run.manifest("decontaminate")):
-            rows.append({"run": run, "progress": desk_of(run_id).progress(), "reviewed": run.has("review"),
-                         "waiting": waiting.waiting_for(run_id) is not None})
-    return HTMLResponse(views.runs_page(rows, workspace_url()))
+        try:
+            run = load_run(run_id)
+            if run.has("decontaminate") and run.has("index_evals") and has_band(run.manifest("decontaminate")):
+                rows.append({"run": run, "progress": desk_of(run_id).progress(), "reviewed": run.has("review"),
+                             "waiting": waiting.waiting_for(run_id) is not None})
+        except (StorageError, RecipeError, FileNotFoundError) as error:
+            unreadable[run_id] = str(error)
+    return HTMLResponse(views.runs_page(rows, unreadable, workspace_url()))
 
 
 def queue(

@@ -37,8 +37,8 @@ def environment() -> Environment:
     return made
 
 
-def runs_page(rows: list[dict[str, Any]], workspace: str) -> str:
-    return environment().get_template("runs.html").render(rows=rows, workspace=workspace)
+def runs_page(rows: list[dict[str, Any]], unreadable: dict[str, str], workspace: str) -> str:
+    return environment().get_template("runs.html").render(rows=rows, unreadable=unreadable, workspace=workspace)
 
 
 def queue_page(desk: Desk, wanted: Filter, number: int, can_decide: bool, token: str, last: str, waiting: Any) -> str:

@@ -23,6 +23,9 @@ EVALS_OF = "real"
 ROWS_AT_ONCE = 500
 """Sets whose items repeat each other give thousands of pairs a row."""
 
+COPIED = 0.9
+"""Of a copied item at least one text is covered whole, so nothing below is asked for: near copies overlap by the million."""
+
 SHORT = 8
 """Words: an item of fewer has no 8-gram."""
 
@@ -60,6 +63,8 @@ def verbatim(index: EvalIndex, preset: PresetName, items: Iterable[int] | None =
 
 
 def _own_pairs(search: EvalSearch, items: list[int], measure: Measure, turns: list[str], floor: float) -> list[Match]:
+    if measure == "ngram_coverage":
+        floor = max(floor, COPIED)
     return [match for match in search.score(measure, turns, floor) if match.item == items[match.turn]]
 
 
