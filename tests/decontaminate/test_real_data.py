@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from posttrain.decontaminate.card.verbatim import verbatim
 from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
 from posttrain.decontaminate.matches import Finding, TrainingRow, decide, find_contamination
+from posttrain.decontaminate.presets import PRESETS
 from posttrain.decontaminate.search import embedded
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import read_raw_file
@@ -80,3 +82,12 @@ def test_every_verbatim_prompt_is_found_short_ones_too(index: EvalIndex, test_da
         assert (path.name, missed) == (path.name, [])
         count += rows
     assert count == items
+
+
+def test_verbatim_items_are_found_by_every_preset(index: EvalIndex) -> None:
+    """Every fortieth item; `make decontamination-card DATA_ROOT=...` does it for all of them."""
+    sample = range(0, len(index.item_id), 40)
+    for preset in PRESETS:
+        found = verbatim(index, preset, sample)
+        assert sum(counts.total() for counts in found.values()) == len(sample)
+        assert {key: counts["keep"] for key, counts in found.items() if counts["keep"]} == {}, preset
