@@ -30,6 +30,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from posttrain.collect import SourceError, pinned, raw_name, source_files
 from posttrain.decontaminate import korean
+from posttrain.decontaminate.arrow_arrays import number_array, numbers_of, string_array
 from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.korean_windows import words_to_analyse
 from posttrain.decontaminate.ngrams import UNKNOWN, HashCollision, NgramTable, Words, build_table, hashes_of, salted
@@ -182,13 +183,15 @@ def _json(value: Any) -> str:
 
 def _columns(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)
+    arrays = [string_array(column) if pa.types.is_string(kind) else number_array(np.array(column, kind.to_pandas_dtype()))
+              for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.table(arrays, schema=schema)
 
 
 def _counts(names: list[str], items: pa.Table, fields: pa.Table, lengths: Ints, ngram_size: int) -> dict[str, dict[str, int]]:
     """Eval → its items, texts, texts shorter than n, words."""
-    eval_of_item = pc.index_in(items["eval"], pa.array(names, pa.string())).to_numpy()
-    eval_of_text = eval_of_item[fields["item"].to_numpy()] if len(fields) else np.zeros(0, np.int64)
+    eval_of_item = numbers_of(pc.index_in(items["eval"], string_array(names)))
+    eval_of_text = eval_of_item[numbers_of(fields["item"])] if len(fields) else np.zeros(0, np.int64)
     return {
         name: {"items": int((eval_of_item == n).sum()), "texts": int((eval_of_text == n).sum()),
                "texts_shorter_than_n": int((lengths[eval_of_text == n] < ngram_size).sum()),
@@ -213,7 +216,7 @@ def _write_words(texts: EvalWords, ngram_size: int, out: ArtifactWriter) -> None
             break
         except HashCollision:
             salt += 1
-    out.write_table("words.parquet", pa.table({"word": pa.array(texts.words, pa.string())}))
+    out.write_table("words.parquet", pa.table({"word": string_array(texts.words)}))
     out.write_table("korean.parquet", _columns(sorted(texts.stems.items()), STEMS_SCHEMA))
     arrays: dict[str, npt.NDArray[Any]] = {"codes": texts.codes, "texts": texts.flat, "text_offsets": texts.bounds}
     for size, table in tables.items():
@@ -402,7 +405,7 @@ def load_index(manifest: Manifest) -> EvalIndex:
     fields = _table(manifest, "fields.parquet")
     stems = _table(manifest, "korean.parquet").to_pydict()
     names = tuple(manifest.facts["evals"])
-    item_of_text = fields["item"].to_numpy().astype(np.int64)
+    item_of_text = numbers_of(fields["item"]).astype(np.int64)
     index = EvalIndex(
         ngram_size=about["ngram_size"],
         vocabulary=_table(manifest, "words.parquet")["word"],
@@ -418,7 +421,7 @@ def load_index(manifest: Manifest) -> EvalIndex:
         field=fields["field"],
         text=fields["text"],
         eval_names=names,
-        eval_of_item=pc.index_in(items["eval"], pa.array(names, pa.string())).to_numpy().astype(np.int64),
+        eval_of_item=numbers_of(pc.index_in(items["eval"], string_array(names))).astype(np.int64),
         item_id=items["item_id"],
         dense=load_vectors(manifest),
     )
@@ -440,9 +443,9 @@ def _load(manifest: Manifest, name: str) -> npt.NDArray[Any]:
         return np.load(io.BytesIO(f.read()), allow_pickle=False)
 
 
-def _table(manifest: Manifest, name: str, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
+def _table(manifest: Manifest, name: str, columns: list[str] | None = None) -> pa.Table:
     with open_parquet(manifest.file(name)) as f:
-        return pq.read_table(f, columns=columns, filters=filters)
+        return pq.ParquetFile(f).read(columns)  # pq.read_table imports pyarrow.dataset and, with it, pandas
 
 
 def eval_names(manifest: Manifest) -> list[str]:
@@ -454,8 +457,8 @@ def read_eval_items(manifest: Manifest, eval_name: str) -> list[dict[str, Any]]:
     """The items of one eval as they were published, in file order; a bare text is {"text": …}. Raises KeyError."""
     if eval_name not in manifest.facts["evals"]:
         raise KeyError(f"no eval {eval_name!r} in {manifest.path}; there are: {', '.join(eval_names(manifest))}")
-    found = _table(manifest, "items.parquet", ["eval", "item"], [("eval", "=", eval_name)])
-    values = [json.loads(item) for item in found["item"].to_pylist()]
+    items = _table(manifest, "items.parquet", ["eval", "item"])
+    values = [json.loads(item) for item in items["item"].filter(pc.equal(items["eval"], eval_name)).to_pylist()]
     return [value if isinstance(value, dict) else {"text": value} for value in values]
 
 

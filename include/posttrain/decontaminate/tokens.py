@@ -16,9 +16,9 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from posttrain.decontaminate import korean
+from posttrain.decontaminate.arrow_arrays import number_array, numbers_of
 from posttrain.decontaminate.normalize import ONE_COMMAND, SOFT_BREAK, TYPESETTING, Stem, is_korean, pieces, words
 
 Codes = npt.NDArray[np.uint64]
@@ -283,8 +283,8 @@ class Segments:
 
     def _distinct(self, chunks: Ints) -> list[tuple[int, int]]:
         """(code, the first chunk with it). Every chunk is compared with the first of its code, byte by byte."""
-        encoded = pa.array(self.codes[chunks]).dictionary_encode()
-        number = encoded.indices.to_numpy()
+        encoded = number_array(self.codes[chunks]).dictionary_encode()
+        number = numbers_of(encoded.indices)
         first = np.zeros(len(encoded.dictionary), np.int64)
         first[number[::-1]] = chunks[::-1]
         other = first[number]

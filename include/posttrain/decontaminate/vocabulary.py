@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from posttrain.decontaminate import korean
+from posttrain.decontaminate.arrow_arrays import number_array, numbers_of
 from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.normalize import is_korean, words
 from posttrain.decontaminate.tokens import Codes, Ints, Segments, SharedCode, codes_of, joined, parts, word_code
@@ -57,13 +57,13 @@ def read_words(
         codes[beginnings.bounds[k] : beginnings.bounds[k + 1]] = codes_of([stems.get(word, word) for word in own])
     for word in dict.fromkeys(stems.values()):
         _spell(spelled, word_code(word), word)
-    encoded = pa.array(codes).dictionary_encode()
-    distinct = encoded.dictionary.to_numpy()
+    encoded = number_array(codes).dictionary_encode()
+    distinct = numbers_of(encoded.dictionary)
     order = np.argsort(distinct)
     number = np.empty(len(order), np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
     return EvalWords(
-        flat=number[encoded.indices.to_numpy()] if len(order) else np.zeros(0, np.int32), bounds=beginnings.bounds,
+        flat=number[numbers_of(encoded.indices)] if len(order) else np.zeros(0, np.int32), bounds=beginnings.bounds,
         words=[spelled[code] for code in distinct[order].tolist()], codes=distinct[order],
         stems=stems, korean=runs,
     )
