@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.card import pairs_report
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.matches import TrainingRow, decide, find_contamination, match_row
 from posttrain.decontaminate.normalize import spans, words
 from posttrain.decontaminate.search import embedded

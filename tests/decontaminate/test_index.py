@@ -8,16 +8,8 @@ import numpy as np
 import pytest
 
 from posttrain.collect import SourceError
-from posttrain.decontaminate.index import (
-    EvalFilesChanged,
-    IndexMismatch,
-    check_eval_files,
-    eval_names,
-    load_index,
-    pinned_evals,
-    read_eval_items,
-    read_items,
-)
+from posttrain.decontaminate.eval_sets import EvalFilesChanged, check_eval_files, pinned_evals, read_items
+from posttrain.decontaminate.index import IndexMismatch, eval_names, load_index, read_eval_items
 from posttrain.recipe import EvalSet, FileLoad, ProceduralLoad
 from posttrain.storage import read_rejected, sha256_file
 

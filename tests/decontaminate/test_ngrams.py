@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.decontaminate import index as index_module
+from posttrain.decontaminate import build_index
+from posttrain.decontaminate.index import load_index
 from posttrain.decontaminate.ngrams import (
     UNKNOWN,
     Filter,
@@ -61,12 +62,12 @@ def test_two_ngrams_with_one_hash_are_refused() -> None:
 
 
 def test_the_index_takes_another_salt_where_hashes_collide(bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    salted = index_module.salted
-    monkeypatch.setattr(index_module, "salted", lambda codes, salt: codes * np.uint64(0) if salt < 2 else salted(codes, salt))
+    salted = build_index.salted
+    monkeypatch.setattr(build_index, "salted", lambda codes, salt: codes * np.uint64(0) if salt < 2 else salted(codes, salt))
     bench.add_eval("eval", ["one two three four five six seven eight nine"])
     manifest = bench.index()
     monkeypatch.undo()
-    index = index_module.load_index(manifest)
+    index = load_index(manifest)
     assert index.salt == 2
     starts, _ = index.tables[8].find(index.tokens(["two three four five six seven eight nine"]).codes, index.codes, index.flat)
     assert starts.tolist() == [0]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.build_index import index_eval_sets
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.matches import Finding, TrainingRow, decide, find_contamination
 from posttrain.decontaminate.search import embedded
 from posttrain.decontaminate.texts import user_turns

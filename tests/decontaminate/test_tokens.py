@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posttrain.decontaminate import korean, vocabulary
+from posttrain.decontaminate import segments, word_codes
 from posttrain.decontaminate import tokens as tokens_module
+from posttrain.decontaminate.korean_reader import StemReader
 from posttrain.decontaminate.normalize import words
-from posttrain.decontaminate.tokens import SharedCode, Tokens, tokenise, unread, word_code
+from posttrain.decontaminate.tokens import Tokens, tokenise, unread
+from posttrain.decontaminate.vocabulary import EvalWords, Vocabulary
+from posttrain.decontaminate.word_codes import SharedCode, word_code
 
 PARTS = (
     "\\left(", "\\dfrac", "left", "to", "\\to", "don't", "x'y", "'quoted'", "don’t", "정수의", "합이", "10이고", "AI가", "中文",
@@ -52,23 +55,25 @@ def test_an_unread_korean_word_is_known_by_how_it_begins() -> None:
     assert found.unread.tolist() == [False, True, True]
 
 
-def read(texts: list[str]) -> vocabulary.EvalWords:
-    reader = korean.StemReader()
-    return vocabulary.read_words(texts, 8, vocabulary.ask_for_stems(texts, reader), reader)
+def read(texts: list[str]) -> EvalWords:
+    with StemReader() as reader:
+        vocabulary = Vocabulary(reader)
+        vocabulary.add(texts)
+        return vocabulary.words(8)
 
 
 @pytest.mark.parametrize("pair", [["abcdefghi", "abcdefghj"], ["word", "naïve"], ["정수", "words"]])
 def test_two_words_with_one_code_are_refused(pair: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot happen by chance: the mixing step forgets everything but where it ends."""
     assert len(read(pair).words) == 2
-    monkeypatch.setattr(tokens_module, "mixed", lambda codes: codes * np.uint64(0) + np.uint64(1 << 20))
-    monkeypatch.setattr(tokens_module, "_mixed_number", lambda code: 1 << 20)
-    tokens_module.word_code.cache_clear()
-    tokens_module._chunk_codes.cache_clear()
+    monkeypatch.setattr(segments, "mixed", lambda codes: codes * np.uint64(0) + np.uint64(1 << 20))
+    monkeypatch.setattr(word_codes, "_mixed_number", lambda code: 1 << 20)
+    word_code.cache_clear()
+    segments._read_chunk.cache_clear()
     try:
         with pytest.raises(SharedCode):
             read(pair)
     finally:
         monkeypatch.undo()
-        tokens_module.word_code.cache_clear()
-        tokens_module._chunk_codes.cache_clear()
+        word_code.cache_clear()
+        segments._read_chunk.cache_clear()

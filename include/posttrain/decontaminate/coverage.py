@@ -26,7 +26,8 @@ import numpy as np
 
 from posttrain.decontaminate.index import RUN_WORDS, EvalIndex
 from posttrain.decontaminate.presets import Measure
-from posttrain.decontaminate.tokens import Ints, Tokens, parts
+from posttrain.decontaminate.tokens import Tokens, parts
+from posttrain.decontaminate.word_codes import Ints
 
 SUPPORT = 0.5
 """The mean that an item's other texts must exceed before a text of less than RUN_WORDS words may stand anywhere."""

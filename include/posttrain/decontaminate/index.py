@@ -1,26 +1,15 @@
-"""index_evals: eval sets → a normalised index that training rows are compared with. Eval files are read, never written.
-
-    items.parquet     eval, item_id (`file:row`), file, row, and the item as it came, as JSON
-    fields.parquet    item (row number of items.parquet), field, text: every text that counts
-    words.parquet, codes.npy               the distinct words of all texts, sorted by their codes; a word's number is its row
-    texts.npy, text_offsets.npy            all texts as word numbers, end to end
-    ngrams-<size>-{hashes,offsets,positions}.npy   see ngrams.py; sizes below n hold the texts shorter than n
-    korean.parquet, korean-<size>.npy      the stems of the Korean words of the texts; see korean_filter.py
-    index.json        n-gram size, normaliser and hash salt: whoever queries reads them from here
-"""
+"""The eval index in memory: what build_index.py has made, and how it reads the words of training turns."""
 
 from __future__ import annotations
 
 import functools
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -28,236 +17,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from posttrain.collect import SourceError, pinned, raw_name, source_files
 from posttrain.decontaminate import korean
-from posttrain.decontaminate.arrow_arrays import number_array, numbers_of, string_array
+from posttrain.decontaminate.arrow_arrays import numbers_of, string_array
 from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.korean_windows import words_to_analyse
-from posttrain.decontaminate.ngrams import UNKNOWN, HashCollision, NgramTable, Words, build_table, hashes_of, salted
-from posttrain.decontaminate.normalize import NORMALISER, has_word, is_korean, words
-from posttrain.decontaminate.texts import eval_texts
-from posttrain.decontaminate.tokens import Codes, Ints, Tokens, codes_of, unread, word_code
-from posttrain.decontaminate.vectors import DenseIndex, load_vectors, write_vectors
-from posttrain.decontaminate.vocabulary import EvalWords, ask_for_stems, read_words
-from posttrain.problems import eval_items
-from posttrain.raw_files import Broken, read_raw_file
-from posttrain.recipe import Decontaminate, EvalSet
-from posttrain.schema import Rejected
-from posttrain.storage import ArtifactWriter, Manifest, file_system, open_parquet, read_json, sha256_file
-
-ITEMS_SCHEMA = pa.schema([
-    ("eval", pa.string()), ("item_id", pa.string()), ("file", pa.string()), ("row", pa.int64()), ("item", pa.string()),
-])
-STEMS_SCHEMA = pa.schema([("word", pa.string()), ("stem", pa.string())])
-FIELDS_SCHEMA = pa.schema([("item", pa.int32()), ("field", pa.string()), ("text", pa.string())])
-
-
-KOREAN_TEXTS_FOR_A_PROCESS = 100
-"""Below this the start of a process takes longer than to read the words here."""
-
-
-class EvalFilesChanged(RuntimeError):
-    """An eval file is not what it was when it was indexed. The message names the file and both hashes."""
+from posttrain.decontaminate.ngrams import UNKNOWN, NgramTable, Words, salted
+from posttrain.decontaminate.normalize import NORMALISER, words
+from posttrain.decontaminate.tokens import Tokens, unread
+from posttrain.decontaminate.vectors import DenseIndex, load_vectors
+from posttrain.decontaminate.word_codes import Codes, Ints, codes_of, word_code
+from posttrain.storage import Manifest, file_system, open_parquet, read_json
 
 
 class IndexMismatch(RuntimeError):
     """The index was made by another normaliser than this program has."""
 
-
-# ---------------------------------------------------------------- reading eval sets
-
-
-def pinned_evals(evals: tuple[EvalSet, ...], root: Path, seed: int) -> list[dict[str, Any]]:
-    """What the index is made from, exactly: per eval its fields, the sha256 of its files, and the normaliser.
-
-    Raises collect.SourceError where a file is missing.
-    """
-    return [
-        {"name": spec.name, "fields": list(spec.fields), "normaliser": NORMALISER, **_pinned(spec, root, seed)}
-        for spec in evals
-    ]
-
-
-def _pinned(spec: EvalSet, root: Path, seed: int) -> dict[str, Any]:
-    # Procedural eval items follow from the offset alone: as with a published eval, every seed of a recipe is scored on the same.
-    return pinned(spec.load, root, spec.load.seed_offset if spec.load.kind == "procedural" else seed)
-
-
-def read_items(spec: EvalSet, root: Path, seed: int) -> Iterator[tuple[str, int, Any]]:
-    """(file, row, item) of an eval set in file order; an item that cannot be read is a `raw_files.Broken`.
-
-    Raises collect.SourceError for a file without any row.
-    """
-    load = spec.load
-    if load.kind == "file":
-        for path in source_files(load, root):
-            name = raw_name(path, root)
-            row = -1
-            for row, value in read_raw_file(path):
-                yield name, row, value
-            if row < 0:
-                raise SourceError(f"{name} of eval {spec.name} has no row: nothing could be found by it")
-    elif load.kind == "hub":
-        from datasets import load_dataset
-
-        commit = pinned(load, root, seed)["commit"]
-        rows = load_dataset(load.id, load.config, split=load.split, revision=commit)
-        name = f"{load.id}@{commit}/{load.config or 'default'}/{load.split}"
-        yield from ((name, row, value) for row, value in enumerate(rows))
-    else:
-        share, rest = divmod(load.rows, len(load.skills))
-        for n, skill in enumerate(load.skills):
-            items = eval_items(skill, share + (n < rest), seed=load.seed_offset)
-            yield from ((f"procedural/{skill}", row, value) for row, value in enumerate(items))
-
-
-def index_eval_sets(
-    evals: tuple[EvalSet, ...], root: Path, seed: int, settings: Decontaminate, out: ArtifactWriter,
-) -> None:
-    """Write the index artifact. An item without any text that counts goes to `rejected`; it could never be found.
-
-    Raises EvalFilesChanged where an eval file changes while it is read.
-    """
-    before = pinned_evals(evals, root, seed)
-    with korean.StemReader() as reader:
-        _index(evals, before, root, seed, settings, out, reader)
-    if pinned_evals(evals, root, seed) != before:
-        raise EvalFilesChanged(_difference(before, pinned_evals(evals, root, seed)))
-
-
-def _index(
-    evals: tuple[EvalSet, ...], pinned_before: list[dict[str, Any]], root: Path, seed: int, settings: Decontaminate,
-    out: ArtifactWriter, reader: korean.StemReader,
-) -> None:
-    items: list[tuple[Any, ...]] = []
-    fields: list[tuple[Any, ...]] = []
-    korean_texts = 0
-    for spec in evals:
-        for file, row, value in read_items(spec, root, seed):
-            found = {} if isinstance(value, Broken) else eval_texts(value, spec.fields)
-            found = _long_enough({name: text for name, text in found.items() if has_word(text)})
-            texts = [(len(items), name, text) for name, text in found.items()]
-            if texts:
-                fields += texts
-                korean_texts += any(is_korean(text) for _, _, text in texts)
-                if korean_texts == KOREAN_TEXTS_FOR_A_PROCESS:
-                    reader.start()
-                items.append((spec.name, f"{file}:{row}", file, row, _json(value)))
-            else:
-                out.read(spec.name)
-                out.reject(_unusable(spec, file, row, value))
-    read_texts = [text for _, _, text in fields]
-    as_written = ask_for_stems(read_texts, reader)
-    item_table, field_table = _columns(items, ITEMS_SCHEMA), _columns(fields, FIELDS_SCHEMA)
-    out.write_table("items.parquet", item_table)
-    out.write_table("fields.parquet", field_table)
-    read = read_words(read_texts, settings.ngram_size, as_written, reader)
-    _write_words(read, settings.ngram_size, out)
-    if settings.dense_model:
-        write_vectors(settings.dense_model, read_texts, out)
-    counts = _counts([spec.name for spec in evals], item_table, field_table, np.diff(read.bounds), settings.ngram_size)
-    for name, count in counts.items():
-        out.read(name, count["items"])
-        out.kept(name, count["items"])
-    out.facts = {
-        "ngram_size": settings.ngram_size, "normaliser": NORMALISER, "evals": counts, "eval_root": str(root),
-        "eval_files": [
-            {"eval": e["name"], "file": file, "sha256": sha} for e in pinned_before for file, sha in e.get("files", ())
-        ],
-    }
-
-
-def _long_enough(texts: dict[str, str]) -> dict[str, str]:
-    """The texts of an item; one text where each has too few words to be found by itself, though the item be copied whole."""
-    if len(texts) < 2 or any(len(text) > 100 or len(words(text, str)) >= RUN_WORDS for text in texts.values()):
-        return texts
-    return {" + ".join(texts): "\n".join(texts.values())}
-
-
-def _json(value: Any) -> str:
-    try:
-        return msgspec.json.encode(value).decode()
-    except (TypeError, OverflowError):  # a date of a Parquet file, or a number beyond 64 bits
-        return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _columns(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    arrays = [string_array(column) if pa.types.is_string(kind) else number_array(np.array(column, kind.to_pandas_dtype()))
-              for column, kind in zip(columns, schema.types, strict=True)]
-    return pa.table(arrays, schema=schema)
-
-
-def _counts(names: list[str], items: pa.Table, fields: pa.Table, lengths: Ints, ngram_size: int) -> dict[str, dict[str, int]]:
-    """Eval → its items, texts, texts shorter than n, words."""
-    eval_of_item = numbers_of(pc.index_in(items["eval"], string_array(names)))
-    eval_of_text = eval_of_item[numbers_of(fields["item"])] if len(fields) else np.zeros(0, np.int64)
-    return {
-        name: {"items": int((eval_of_item == n).sum()), "texts": int((eval_of_text == n).sum()),
-               "texts_shorter_than_n": int((lengths[eval_of_text == n] < ngram_size).sum()),
-               "words": int(lengths[eval_of_text == n].sum())}
-        for n, name in enumerate(names)
-    }
-
-
-def _unusable(spec: EvalSet, file: str, row: int, value: Any) -> Rejected:
-    if isinstance(value, Broken):
-        return Rejected(reason=value.reason, source=spec.name, raw_file=file, raw_row=row, detail=value.detail, row=value.text)
-    has = f"the row has {', '.join(map(str, value))}" if isinstance(value, dict) else f"the row is {type(value).__name__}"
-    return Rejected(reason="missing_field", source=spec.name, raw_file=file, raw_row=row, field="|".join(spec.fields) or "prompt",
-                    detail=f"no text to compare; {has}", row=value)
-
-
-def _write_words(texts: EvalWords, ngram_size: int, out: ArtifactWriter) -> None:
-    salt = 0
-    while True:
-        try:
-            tables = build_tables(texts.flat, texts.bounds, ngram_size, salted(texts.codes, salt))
-            break
-        except HashCollision:
-            salt += 1
-    out.write_table("words.parquet", pa.table({"word": string_array(texts.words)}))
-    out.write_table("korean.parquet", _columns(sorted(texts.stems.items()), STEMS_SCHEMA))
-    arrays: dict[str, npt.NDArray[Any]] = {"codes": texts.codes, "texts": texts.flat, "text_offsets": texts.bounds}
-    for size, table in tables.items():
-        arrays |= {f"ngrams-{size}-hashes": table.hashes, f"ngrams-{size}-offsets": table.offsets,
-                   f"ngrams-{size}-positions": table.positions}
-    arrays |= {f"korean-{size}": hashes for size, hashes in texts.korean.runs.items()}
-    for name, array in arrays.items():
-        out.write_bytes(f"{name}.npy", _npy(array))
-    value = {"ngram_size": ngram_size, "normaliser": NORMALISER, "salt": salt, "sizes": sorted(tables),
-             "korean_sizes": sorted(texts.korean.runs)}
-    out.write_bytes("index.json", (json.dumps(value, sort_keys=True) + "\n").encode())
-
-
-def build_tables(flat: Words, offsets: Ints, ngram_size: int, codes: Codes) -> dict[int, NgramTable]:
-    """Size → table: all n-grams of the texts with at least n words, and each shorter text as a whole under its own length."""
-    lengths = np.diff(offsets)
-    own = codes[flat]
-    tables: dict[int, NgramTable] = {}
-    for size in range(1, ngram_size + 1):
-        if size == ngram_size:
-            last = np.zeros(len(flat) + 1, np.int64)  # a window may begin where it ends within its text
-            long = lengths >= size
-            np.add.at(last, offsets[:-1][long], 1)
-            np.add.at(last, offsets[1:][long] - size + 1, -1)
-            starts = np.flatnonzero(np.cumsum(last[:-1]))
-            hashes = hashes_of(own, size)[starts]
-        else:
-            starts = offsets[:-1][lengths == size]
-            hashes = hashes_of(own[starts[:, None] + np.arange(size)].ravel(), size)[::size]
-        if len(starts):
-            tables[size] = build_table(size, starts, hashes, flat)
-    return tables
-
-
-def _npy(array: np.ndarray[Any, Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-# ---------------------------------------------------------------- using the index
 
 NO_WORD = 0
 """The code of a word that was not read. No word of an index has it: only the empty word is mixed to 0."""
@@ -438,7 +212,8 @@ def _load(manifest: Manifest, name: str) -> npt.NDArray[Any]:
     """An array of the artifact: mapped where the file is local, so that workers share one copy of it."""
     fs, path = file_system(manifest.file(name))
     if isinstance(fs, LocalFileSystem):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        # A plain view: every slice of a memmap object costs microseconds.
+        return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
     with fs.open(path, "rb") as f:
         return np.load(io.BytesIO(f.read()), allow_pickle=False)
 
@@ -462,22 +237,3 @@ def read_eval_items(manifest: Manifest, eval_name: str) -> list[dict[str, Any]]:
     return [value if isinstance(value, dict) else {"text": value} for value in values]
 
 
-def check_eval_files(manifest: Manifest) -> None:
-    """Compare every eval file with the index. Raises EvalFilesChanged, naming each file with its two hashes."""
-    root = Path(manifest.facts["eval_root"])
-    changed = []
-    for entry in manifest.facts["eval_files"]:
-        path = root / entry["file"]
-        now = sha256_file(str(path)) if path.is_file() else "no such file"
-        if now != entry["sha256"]:
-            changed.append(f"{path} (eval {entry['eval']}): sha256 {entry['sha256']} when indexed, now {now}")
-    if changed:
-        raise EvalFilesChanged("eval files changed since they were indexed; the stage stops.\n" + "\n".join(changed))
-
-
-def _difference(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
-    lines = [
-        f"eval {old['name']}: {old.get('files')} before, {new.get('files')} after"
-        for old, new in zip(before, after, strict=True) if old != new
-    ]
-    return "eval files changed while they were indexed.\n" + "\n".join(lines)

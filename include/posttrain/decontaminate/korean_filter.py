@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from posttrain.decontaminate.ngrams import Filter, hashes_of
-from posttrain.decontaminate.tokens import Codes, Ints, Tokens
+from posttrain.decontaminate.tokens import Tokens
+from posttrain.decontaminate.word_codes import Codes, Ints, ranges
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,16 @@ class KoreanFilter:
 
     @staticmethod
     def of_texts(texts: Tokens, ngram_size: int) -> KoreanFilter:
-        found: dict[int, list[Codes]] = {}
-        for k in texts.with_unread():
-            text = texts.of(k)
-            size = min(ngram_size, len(text))
-            has_korean = np.convolve(texts.unread[texts.bounds[k] : texts.bounds[k + 1]], np.ones(size, np.int64), "valid") > 0
-            found.setdefault(size, []).append(hashes_of(text, size)[has_korean])
-        return KoreanFilter({size: np.unique(np.concatenate(parts)) for size, parts in sorted(found.items())})
+        lengths, before = np.diff(texts.bounds), np.concatenate([[0], np.cumsum(texts.unread)])
+        sizes = np.minimum(lengths, ngram_size)
+        sizes[np.diff(before[texts.bounds]) == 0] = 0
+        runs = {}
+        for size in np.unique(sizes[sizes > 0]).tolist():
+            own = sizes == size
+            starts = ranges(texts.bounds[:-1][own], lengths[own] - size + 1)
+            starts = starts[before[starts + size] > before[starts]]
+            runs[size] = np.unique(hashes_of(texts.codes[starts[:, None] + np.arange(size)].ravel(), size)[::size])
+        return KoreanFilter(runs)
 
     def shared(self, turns: Tokens, few: int) -> npt.NDArray[np.bool_]:
         """Which words lie in a run of an eval text; one of less than `few` words counts only where it is as long as the turn."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from posttrain.decontaminate.tokens import Codes, Ints, mixed
+from posttrain.decontaminate.word_codes import Codes, Ints, mixed
 
 Words = npt.NDArray[np.int32]
 Hashes = Codes
@@ -129,12 +129,24 @@ class NgramTable:
         return starts[exact], found[exact]
 
 
+def ascending(hashes: Hashes) -> Ints:
+    """The order of ascending hashes, equal ones as they stand: `np.argsort(hashes, kind="stable")` in half the time.
+
+    The place goes into the lowest bits of the hash, and numbers are sorted.
+    """
+    low = np.uint64((1 << max(len(hashes) - 1, 1).bit_length()) - 1)
+    order = (np.sort((hashes & ~low) | np.arange(len(hashes), dtype=np.uint64)) & low).view(np.int64)
+    own = hashes[order]
+    # Where the upper bits of two hashes are the same, the lower ones may not ascend.
+    return order if (own[1:] >= own[:-1]).all() else np.argsort(hashes, kind="stable")
+
+
 def build_table(size: int, starts: Ints, hashes: Hashes, index_words: Words) -> NgramTable:
     """The table of the windows of `size` words at `starts`, which have these `hashes`.
 
     Raises HashCollision where a hash is not one n-gram's own.
     """
-    order = np.argsort(hashes, kind="stable")
+    order = ascending(hashes)
     own, positions = hashes[order], starts[order].astype(np.int32)
     first = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]])) if len(own) else np.zeros(0, np.int64)
     offsets = np.append(first, len(own))
@@ -146,3 +158,24 @@ def build_table(size: int, starts: Ints, hashes: Hashes, index_words: Words) -> 
         if not np.array_equal(index_words[positions[second] + step], index_words[representative + step]):
             raise HashCollision(f"two {size}-grams share a hash")
     return NgramTable(size, own[first], offsets.astype(np.int32), positions)
+
+
+def build_tables(flat: Words, offsets: Ints, ngram_size: int, codes: Codes) -> dict[int, NgramTable]:
+    """Size → table: all n-grams of the texts with at least n words, and each shorter text as a whole under its own length."""
+    lengths = np.diff(offsets)
+    own = codes[flat]
+    tables: dict[int, NgramTable] = {}
+    for size in range(1, ngram_size + 1):
+        if size == ngram_size:
+            last = np.zeros(len(flat) + 1, np.int64)  # a window may begin where it ends within its text
+            long = lengths >= size
+            np.add.at(last, offsets[:-1][long], 1)
+            np.add.at(last, offsets[1:][long] - size + 1, -1)
+            starts = np.flatnonzero(np.cumsum(last[:-1]))
+            hashes = hashes_of(own, size)[starts]
+        else:
+            starts = offsets[:-1][lengths == size]
+            hashes = hashes_of(own[starts[:, None] + np.arange(size)].ravel(), size)[::size]
+        if len(starts):
+            tables[size] = build_table(size, starts, hashes, flat)
+    return tables
