@@ -93,7 +93,7 @@ def first_bytes(path: Path, number: int = 1 << 13) -> bytes:
         return b""
 
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _checked(text: str, value: Any) -> Any:
@@ -102,8 +102,13 @@ def _checked(text: str, value: Any) -> Any:
 
 
 def _may_hold_surrogates(text: str) -> bool:
-    plain = text.isascii() and "\\u" not in text  # most texts, at a hundredth of the time
-    return not plain and _SURROGATE.search(text) is not None
+    if "\\u" in text and _ESCAPED_SURROGATE.search(text):
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _encodable(value: Any) -> Any:

@@ -65,7 +65,7 @@ class Segments:
         self.starts, ends = edges[::2], edges[1::2]
         cuts = self._ends_of_names(ends)
         if len(cuts):
-            self.starts, ends = (np.sort(np.concatenate([places, cuts])) for places in (self.starts, ends))
+            self.starts, ends = (np.insert(places, np.searchsorted(places, cuts), cuts) for places in (self.starts, ends))
         self.lengths = ends - self.starts
         self.lower = self.data.translate(_LOWER)
 
@@ -178,10 +178,8 @@ class Segments:
         lead = np.flatnonzero(data - np.uint8(0xEA) <= 3)
         first, second = data[lead], data[lead + 1]
         lead = lead[((first != 0xEA) | (second >= 0xB0)) & ((first != 0xED) | (second <= 0x9D))]
-        chunk, number = np.unique(np.searchsorted(self.starts, lead, side="right") - 1, return_counts=True)
-        bytes_of_chunk = np.zeros(len(self.not_ascii), np.int64)
-        bytes_of_chunk[np.searchsorted(self.not_ascii, chunk)] = number * _BYTES_OF_SYLLABLE
-        return bytes_of_chunk == self.lengths[self.not_ascii]
+        number = np.bincount(np.searchsorted(self.starts, lead, side="right") - 1, minlength=len(self.starts))
+        return number[self.not_ascii] * _BYTES_OF_SYLLABLE == self.lengths[self.not_ascii]
 
     @functools.cached_property
     def _others(self) -> tuple[Ints, Ints, list[bytes]]:
