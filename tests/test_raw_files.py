@@ -248,7 +248,7 @@ def test_file_format() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "[NaN, -Infinity, 1e400]", "-0", "-0.0", "1E5", "18446744073709551616", "123456789012345678901234567890.5e-7", '"\\ud83d\\ude00"',
+    "[NaN, -Infinity, 1e400]", "-0", "-0.0", "1E5", "18446744073709551616", "12345678901234567890.5e-7", '"\\ud83d\\ude00"',
     '{"a": 1, "a": 2}', "01", "1.", "[1,]", '"a\tb"', "nul", "[] x", "{'a': 1}", '"\\x"', "[" * 5000, "+1", "\ufeff1",
 ])
 def test_json_is_read_as_the_json_module_reads_it(text: str) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from posttrain.decontaminate import segments, word_codes
 from posttrain.decontaminate import tokens as tokens_module
 from posttrain.decontaminate.korean_reader import StemReader
-from posttrain.decontaminate.normalize import words
-from posttrain.decontaminate.tokens import Tokens, tokenise, unread
+from posttrain.decontaminate.normalize import is_korean, words
+from posttrain.decontaminate.tokens import Tokens, korean_words, tokenise, unread
 from posttrain.decontaminate.vocabulary import EvalWords, Vocabulary
 from posttrain.decontaminate.word_codes import SharedCode, word_code
 
@@ -42,6 +42,20 @@ def test_a_batch_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(tokens_module, "CHARACTERS_AT_ONCE", 1)
     assert np.array_equal(tokenise(batch).codes, whole.codes)
     assert np.array_equal(tokenise(batch).bounds, whole.bounds)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(texts, max_size=3), st.integers(1, 40))
+def test_a_long_text_has_the_words_of_its_pieces(batch: list[str], size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        whole, spelled = unread(batch), korean_words(batch)
+        patch.setattr(tokens_module, "CHARACTERS_AT_ONCE", size)
+        assert ["".join(tokens_module.pieces_of(text)) for text in batch] == batch
+        cut = unread(batch)
+        assert [array.tolist() for array in (cut.codes, cut.bounds, cut.unread)] == [
+            array.tolist() for array in (whole.codes, whole.bounds, whole.unread)]
+        assert korean_words(batch) == spelled
+    assert spelled == [[word for word in words(text, str) if is_korean(word)] for text in batch]
 
 
 @given(st.lists(st.text(alphabet="abc", min_size=1, max_size=20), unique=True))

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from posttrain.decontaminate.index import RUN_WORDS, EvalIndex
+from posttrain.decontaminate.ngrams import hashes_of
 from posttrain.decontaminate.presets import Measure
 from posttrain.decontaminate.tokens import Tokens, parts
 from posttrain.decontaminate.word_codes import Ints
@@ -136,14 +137,16 @@ def _shared_windows(index: EvalIndex, tokens: Tokens) -> tuple[Ints, Ints, Ints]
     """(turn, n-gram number, n-gram size) of everything that a turn shares with the index, each once, in turn order."""
     found: list[tuple[Ints, Ints, Ints]] = [(np.zeros(0, np.int64),) * 3]
     lengths = np.diff(tokens.bounds)
+    few = min(RUN_WORDS, index.ngram_size)
+    beginning = index.beginning.passing(hashes_of(tokens.codes, few))
     for size, table in index.tables.items():
-        if size < min(RUN_WORDS, index.ngram_size):  # only as the whole turn
+        if size < few:  # only as the whole turn
             turns = np.flatnonzero(lengths == size)
             own = tokens.codes[tokens.bounds[turns][:, None] + np.arange(size)].ravel()
             starts, number = table.find(own, index.codes, index.flat)
             turn, inside = turns[starts // size], starts % size == 0
         else:
-            starts, number = table.find(tokens.codes, index.codes, index.flat)
+            starts, number = table.find(tokens.codes, index.codes, index.flat, beginning)
             turn = np.searchsorted(tokens.bounds, starts, side="right") - 1
             inside = starts + size <= tokens.bounds[turn + 1]
         pairs = np.unique(turn[inside] * len(table.hashes) + number[inside])

@@ -21,9 +21,9 @@ from posttrain.decontaminate import korean
 from posttrain.decontaminate.arrow_arrays import numbers_of, string_array
 from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.korean_windows import words_to_analyse
-from posttrain.decontaminate.ngrams import UNKNOWN, NgramTable, Words, salted
+from posttrain.decontaminate.ngrams import UNKNOWN, Filter, NgramTable, Words, hashes_of, salted
 from posttrain.decontaminate.normalize import NORMALISER, words
-from posttrain.decontaminate.tokens import Tokens, unread
+from posttrain.decontaminate.tokens import Tokens, korean_words, unread
 from posttrain.decontaminate.vectors import DenseIndex, load_vectors
 from posttrain.decontaminate.word_codes import Codes, Ints, codes_of, word_code
 from posttrain.storage import Manifest, file_system, open_parquet, read_json
@@ -68,8 +68,14 @@ class EvalIndex:
 
     def make_filters(self) -> None:
         """Make what the first search would make, so that processes forked from this one share it."""
-        for owner in (*self.tables.values(), self.korean):
-            _ = owner.filter if isinstance(owner, NgramTable) else owner.filters
+        for table in self.tables.values():
+            _ = table.filter
+        _ = self.beginning, self.korean.filters
+
+    @functools.cached_property
+    def beginning(self) -> Filter:
+        """What an n-gram of RUN_WORDS words and more can begin with: so many words in a row of an eval text."""
+        return Filter(hashes_of(self.codes[self.flat], min(RUN_WORDS, self.ngram_size)))
 
     @functools.cached_property
     def number(self) -> dict[str, int]:
@@ -104,10 +110,13 @@ class EvalIndex:
         left = found.unread
         if self.korean.runs and found.unread.any():
             asked = self.korean.shared(found, min(RUN_WORDS, self.ngram_size))
-            for k in np.unique(found.text_of(np.flatnonzero(asked))).tolist():
+            chosen = np.unique(found.text_of(np.flatnonzero(asked))).tolist()
+            for k, own in zip(chosen, korean_words([turns[k] for k in chosen]), strict=True):
                 begin, end = found.bounds[k], found.bounds[k + 1]
                 places = np.flatnonzero(asked[begin:end])
-                codes[begin + places] = codes_of(self._stems_in_windows(_spelled(turns[k], places), codes[begin:end]))
+                rank = np.cumsum(found.unread[begin:end])[places] - 1
+                spelled = {place: own[n] for place, n in zip(places.tolist(), rank.tolist(), strict=True)}
+                codes[begin + places] = codes_of(self._stems_in_windows(spelled, codes[begin:end]))
             left = left & ~asked
         return Tokens(salted(codes, self.salt), found.bounds, left)
 
@@ -149,25 +158,6 @@ class EvalIndex:
     @functools.cached_property
     def _known_stems(self) -> frozenset[str]:
         return frozenset(self.stems.values())
-
-
-LONG_TURN = 10_000
-"""Characters of a turn that is not read as a whole for the sake of a few Korean words."""
-
-
-def _spelled(turn: str, places: Ints) -> dict[int, str]:
-    """Some of the words of a turn, as they are written, by their place. Of a long turn only the lines that hold them are read."""
-    if len(turn) < LONG_TURN or "\u00ad" in turn:  # a soft hyphen joins lines
-        spelled = words(turn, str)
-        return {place: spelled[place] for place in places.tolist()}
-    lines = turn.split("\n")
-    bounds = unread(lines).bounds
-    found = {}
-    of_line = np.searchsorted(bounds, places, side="right") - 1
-    for line in np.unique(of_line).tolist():
-        spelled, begin = words(lines[line], str), int(bounds[line])
-        found.update({place: spelled[place - begin] for place in places[of_line == line].tolist()})
-    return found
 
 
 def load_index(manifest: Manifest) -> EvalIndex:

@@ -8,7 +8,6 @@ words of every nominated window, so no answer rests on a window's hash.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,22 +36,11 @@ def salted(codes: Codes, salt: int) -> Codes:
     return codes if not salt else mixed(codes ^ np.uint64(salt))
 
 
-def window_hashes(words: Words, codes: Codes, longest: int) -> Iterator[tuple[int, Hashes]]:
-    """(length, hash of the window of that length at each position) for lengths 1 … longest; the array is reused.
-
-    Windows that run over the end or over an UNKNOWN word have a meaningless hash: mask them with `known_run`.
-    """
-    own = codes[np.maximum(words, 0)] if len(codes) else np.zeros(len(words), np.uint64)
-    hashes = own.copy()
-    yield 1, hashes
-    for length in range(2, longest + 1):
-        hashes *= _MULTIPLIER
-        hashes[: max(0, len(words) - length + 1)] += own[length - 1 :]
-        yield length, hashes
-
-
 def hashes_of(codes: Codes, size: int) -> Hashes:
-    """The hash of the `size` codes from each position on, as `window_hashes` has it: windows of 1, 2, 4, … codes put together."""
+    """The hash of the `size` codes from each position on: windows of 1, 2, 4, … codes put together.
+
+    h(c₁ … cₙ) = c₁ Mⁿ⁻¹ + … + cₙ₋₁ M + cₙ modulo 2⁶⁴, M = _MULTIPLIER.
+    """
     if len(codes) < size:
         return np.zeros(0, np.uint64)
     result, done = np.zeros(len(codes), np.uint64), 0
@@ -66,6 +54,15 @@ def hashes_of(codes: Codes, size: int) -> Hashes:
             block = block[:-width] * _power(width) + block[width:]
             width *= 2
     return result[: len(codes) - size + 1]
+
+
+def hashes_at(codes: Codes, starts: Ints, size: int) -> Hashes:
+    """The same, at some positions."""
+    result = codes[starts]
+    for step in range(1, size):
+        result *= _MULTIPLIER
+        result += codes[starts + step]
+    return result
 
 
 def _power(exponent: int) -> np.uint64:
@@ -85,12 +82,9 @@ class Filter:
     def __init__(self, hashes: Hashes) -> None:
         size = min(max((8 * len(hashes)).bit_length(), _FEWEST_BYTES), _MOST_BYTES)
         self._byte, self._bit = np.uint64(64 - size), np.uint64(64 - size - 3)
-        self._bits = np.zeros(1 << size, np.uint8)
-        # Hashes are sorted, so those of one byte are neighbours.
-        byte, bit = (hashes >> self._byte).astype(np.int64), np.uint8(1) << ((hashes >> self._bit) & _SEVEN).astype(np.uint8)
-        first = np.flatnonzero(np.concatenate([[True], byte[1:] != byte[:-1]])) if len(byte) else np.zeros(0, np.int64)
-        if len(first):
-            self._bits[byte[first]] = np.bitwise_or.reduceat(bit, first)
+        is_there = np.zeros(8 << size, np.bool_)
+        is_there[(hashes >> self._bit).view(np.int64)] = True
+        self._bits = np.packbits(is_there, bitorder="little")
 
     def passing(self, hashes: Hashes) -> Ints:
         """The places of the hashes that may be among those of the table."""
@@ -114,11 +108,20 @@ class NgramTable:
         """Made when first asked for: who builds an index looks nothing up in it."""
         return Filter(self.hashes)
 
-    def find(self, codes: Codes, index_codes: Codes, index_words: Words) -> tuple[Ints, Ints]:
-        """(start, n-gram number) of the windows of `codes` that are n-grams of the index, compared word by word."""
-        hashes = hashes_of(codes, self.size)
-        starts = self.filter.passing(hashes)
-        own = hashes[starts]
+    def find(self, codes: Codes, index_codes: Codes, index_words: Words, starts: Ints | None = None) -> tuple[Ints, Ints]:
+        """(start, n-gram number) of the windows of `codes` that are n-grams of the index, compared word by word.
+
+        `starts`: where a window may begin, if not everywhere.
+        """
+        if starts is None:
+            hashes = hashes_of(codes, self.size)
+            starts = self.filter.passing(hashes)
+            own = hashes[starts]
+        else:
+            starts = starts[starts + self.size <= len(codes)]
+            own = hashes_at(codes, starts, self.size)
+            passing = self.filter.passing(own)
+            starts, own = starts[passing], own[passing]
         found = np.minimum(np.searchsorted(self.hashes, own), len(self.hashes) - 1)
         same = self.hashes[found] == own
         starts, found = starts[same], found[same]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +51,36 @@ def tokenise(texts: Sequence[str], stem: Stem = korean.stem) -> Tokens:
 
 def unread(texts: Sequence[str]) -> Tokens:
     """The words of all texts, without looking up the stems of Korean words."""
-    return joined(Tokens(*Segments(texts[part]).words()) for part in parts(texts))
+    pieces = [list(pieces_of(text)) for text in texts]
+    flat = list(chain.from_iterable(pieces))
+    found = joined(Tokens(*Segments(flat[part]).words()) for part in parts(flat))
+    return Tokens(found.codes, found.bounds[np.cumsum([0, *map(len, pieces)])], found.unread)
+
+
+def korean_words(texts: Sequence[str]) -> list[list[str]]:
+    """The words that `unread` leaves unread, as they are written: a list for each text."""
+    found: list[list[str]] = []
+    for text in texts:
+        own: list[str] = []
+        pieces = list(pieces_of(text))
+        for part in parts(pieces):
+            words, number = Segments(pieces[part]).korean_words()
+            own += map(words.__getitem__, number.tolist())
+        found.append(own)
+    return found
+
+
+_CUT = re.compile(r"(?<=[^\s\u00ad])[ \n]|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
+"""Where no word, no soft hyphen with its line break and no mark is cut: before a space, and between two Chinese characters."""
+
+
+def pieces_of(text: str) -> Iterator[str]:
+    """A long text in pieces of about CHARACTERS_AT_ONCE, which have its words one after the other."""
+    begin = 0
+    while len(text) - begin > CHARACTERS_AT_ONCE and (cut := _CUT.search(text, begin + CHARACTERS_AT_ONCE)):
+        yield text[begin : cut.start()]
+        begin = cut.start()
+    yield text[begin:] if begin else text
 
 
 def joined(of_parts: Iterable[Tokens]) -> Tokens:
