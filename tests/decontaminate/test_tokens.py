@@ -18,7 +18,9 @@ from posttrain.decontaminate.word_codes import SharedCode, word_code
 PARTS = (
     "\\left(", "\\dfrac", "left", "to", "\\to", "don't", "x'y", "'quoted'", "don’t", "정수의", "합이", "10이고", "AI가", "中文",
     "カﾞ", "2x",
-    "\\frac12", "b2b's", "\\x1b", "½", "x²", "aΣ", "Café", "Cafe\u0301", "hy\u00ad\n phen", "5\u00ad\n6", "snake_case", "a" * 8,
+    "\\frac12", "\\dfrac34x", "\\frac 1a2", "\\frac1{2}", "\\frac12é", "x2y", "2é", "２ｘ", "x１", "x1가", "٢٥", "العـربية",
+    "1\u0302", "\\pi", "\\alpha2", "\\times",
+    "b2b's", "\\x1b", "½", "x²", "aΣ", "Café", "Cafe\u0301", "hy\u00ad\n phen", "5\u00ad\n6", "snake_case", "a" * 8,
     "b" * 9, "c" * 64, "d" * 65, "\ud800", "ﬁ", "తెలుగు", "مُحَمَّد", "\U0001F600", "\n", "", "_", "\\",
 )
 texts = st.one_of(st.text(max_size=30), st.lists(st.sampled_from(PARTS), max_size=8).map(" ".join),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posttrain.decontaminate.arrow_arrays import number_array, numbers_of
-from posttrain.decontaminate.normalize import ONE_COMMAND, SOFT_BREAK, TYPESETTING, is_korean, pieces
+from posttrain.decontaminate.normalize import FRACTIONS, GREEK, NO_WORD_COMMANDS, SOFT_BREAK, is_korean, pieces
 from posttrain.decontaminate.word_codes import (
     LANE,
     LONGEST,
@@ -38,13 +38,13 @@ def _table(kind: dict[str, int], beyond: int, rest: int) -> bytes:
 
 
 _LOWER = bytes(byte + 32 if 0x41 <= byte <= 0x5A else byte for byte in range(256))
-_LETTERS, _DIGITS, _WORD = (
-    bytes(chosen(byte) for byte in range(256)) for chosen in (
-        lambda byte: byte >= 0x80 or chr(byte).isalpha(), lambda byte: byte < 0x80 and chr(byte).isdigit(),
-        lambda byte: byte >= 0x80 or chr(byte).isalnum()))
-"""Byte → 1 where it is one; every byte of what is not ASCII counts as a letter."""
+_REST, _LETTER, _DIGIT, _BEYOND = range(4)
+_KIND = bytes(
+    _BEYOND if byte >= 0x80 else _LETTER if chr(byte).isalpha() else _DIGIT if chr(byte).isdigit() else _REST
+    for byte in range(256))
 _KEPT = np.array([(1 << 8 * n) - 1 for n in range(LANE)] + [(1 << 64) - 1], np.uint64)
 """The bytes of a number that belong to a word of n bytes."""
+_FRACTION_NAMES = np.array([int.from_bytes(name.encode(), "little") for name in FRACTIONS], np.uint64)
 
 
 class Segments:
@@ -57,16 +57,18 @@ class Segments:
         """Where each text ends, its mark included."""
         self.data = b"\n".join([*encoded, bytes(LONGEST)])
         self._drop_apostrophes()
-        is_word = np.frombuffer(self.data.translate(_WORD), np.bool_)
-        edges = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
-        if is_word[0]:
-            edges = np.concatenate([[0], edges])
-        # The bytes after the last text are no letters, so what begins ends.
-        self.starts, ends = edges[::2], edges[1::2]
-        cuts = self._ends_of_names(ends)
-        if len(cuts):
-            self.starts, ends = (np.insert(places, np.searchsorted(places, cuts), cuts) for places in (self.starts, ends))
-        self.lengths = ends - self.starts
+        kind = np.frombuffer(self.data.translate(_KIND), np.uint8)
+        edges = np.concatenate([[0], np.flatnonzero(kind[1:] != kind[:-1]) + 1])
+        right = kind[edges]
+        if not self.data.isascii():  # what is beyond ASCII is one with the letters and digits beside it
+            left = np.concatenate([[_REST], right[:-1]])
+            apart = (left == _REST) | (right == _REST) | ((left != _BEYOND) & (right != _BEYOND))
+            edges, right = edges[apart], right[apart]
+        of_words = np.flatnonzero(right)
+        self.starts = edges[of_words]
+        # The bytes after the last text are no letters, so every chunk has an edge at its end.
+        self.lengths = edges[of_words + 1] - self.starts
+        self._cut_fractions(kind)
         self.lower = self.data.translate(_LOWER)
 
     def _drop_apostrophes(self) -> None:
@@ -75,19 +77,29 @@ class Segments:
         found = np.flatnonzero(data == ord("'"))
         if not len(found):
             return
-        is_letter = np.frombuffer(_LETTERS, np.bool_)
+        is_letter = np.frombuffer(_KIND, np.uint8) % 2 == 1
         found = found[is_letter[data[found - 1]] & is_letter[data[found + 1]] & (found > 0)]
         self.ends -= np.searchsorted(found, self.ends)
         self.data = np.delete(data, found).tobytes()
 
-    def _ends_of_names(self, ends: Ints) -> Ints:
-        """Where letters after a backslash are followed by a digit: \\frac12 is a command and a number."""
+    def _cut_fractions(self, kind: npt.NDArray[np.uint8]) -> None:
+        """\\frac12 has two arguments of one character: the first a digit, the second a digit or an ASCII letter."""
         names = self.commands()
-        if not len(names):
-            return names
-        digits = np.flatnonzero(np.frombuffer(self.data.translate(_DIGITS), np.bool_))
-        first = np.append(digits, len(self.data))[np.searchsorted(digits, self.starts[names])]
-        return first[(first > self.starts[names]) & (first < ends[names])]
+        data = np.ndarray((len(self.data) - LANE + 1,), "<u8", self.data, strides=(1,))
+        names = names[self.lengths[names] <= LANE]
+        is_fraction = np.isin(data[self.starts[names]] & _KEPT[self.lengths[names]], _FRACTION_NAMES)
+        ends = (self.starts + self.lengths)[names[is_fraction]]
+        first = ends + (np.frombuffer(self.data, np.uint8)[ends] == ord(" "))
+        first = first[kind[first] == _DIGIT]
+        second = first[(kind[first + 1] == _DIGIT) | (kind[first + 1] == _LETTER)] + 1
+        # A cut is where a chunk goes on behind its one character.
+        cuts = np.sort(np.concatenate([place[kind[place] != _REST] for place in (first + 1, second + 1)]))
+        chunk = np.searchsorted(self.starts, cuts, side="right") - 1
+        cuts, chunk = cuts[self.starts[chunk] != cuts], chunk[self.starts[chunk] != cuts]
+        if len(cuts):
+            ends = np.insert(self.starts + self.lengths, chunk, cuts)
+            self.starts = np.insert(self.starts, chunk + 1, cuts)
+            self.lengths = ends - self.starts
 
     @functools.cached_property
     def numbers(self) -> Codes:
@@ -228,9 +240,9 @@ class Segments:
             # The code of a word of up to eight bytes is no other such word's.
             if length > LANE or code not in spelled:
                 add_word(spelled, code, self.lower[begin : begin + length].decode())
-        commands = {self.bytes_of(k).decode() for k in self._known_commands().tolist() if is_plain[k]} & ONE_COMMAND.keys()
+        commands = {self.bytes_of(k).decode() for k in self._known_commands().tolist() if is_plain[k]} & GREEK.keys()
         others = {token for chunk in self._others[2] for token in _pieces_of(chunk) if not is_korean(token)}
-        for token in others | {ONE_COMMAND[name] for name in commands}:
+        for token in others | {GREEK[name] for name in commands}:
             add_word(spelled, word_code(token), token)
 
     def _differing(self, left: Ints, right: Ints) -> tuple[int, int] | None:
@@ -286,9 +298,9 @@ def _pieces_of(chunk: bytes) -> tuple[str, ...]:
 def _command(chunk: bytes) -> tuple[int, ...] | None:
     """The codes that stand for a chunk after a backslash; None where it is a word like any other."""
     name = chunk.decode("utf-8", "surrogatepass")
-    return tuple(map(word_code, pieces(name, is_command=True))) if name in TYPESETTING or name in ONE_COMMAND else None
+    return tuple(map(word_code, pieces(name, is_command=True))) if name in NO_WORD_COMMANDS or name in GREEK else None
 
 
 @functools.cache
 def _command_codes() -> Codes:
-    return np.sort(np.array([word_code(name) for name in {*TYPESETTING, *ONE_COMMAND}], np.uint64))
+    return np.sort(np.array([word_code(name) for name in {*NO_WORD_COMMANDS, *GREEK}], np.uint64))
