@@ -107,8 +107,8 @@ def test_an_index_of_another_normaliser_is_refused(bench) -> None:
     bench.add_eval("math", ["Who?"])
     manifest = bench.index()
     about = Path(manifest.file("index.json"))
-    about.write_text(about.read_text().replace("words-2", "words-1"))
-    with pytest.raises(IndexMismatch, match="words-1.*words-2"):
+    about.write_text(about.read_text().replace("words-3", "words-1"))
+    with pytest.raises(IndexMismatch, match="words-1.*words-3"):
         load_index(manifest)
 
 

@@ -66,7 +66,7 @@ def test_math_rows_stand_in_agieval(index: EvalIndex, test_data: Path) -> None:
     Two items more are formulas of the same fractions, which agree once \\left, \\right and \\text are left out.
     """
     _, found = compare(index, test_data / "train/GAIR-NLP__LIMR/math.8k.4of5.json.gz")
-    assert hits(found, "agieval/math") == (523, 659)
+    assert hits(found, "agieval/math") == (522, 661)
     by_coverage = [[f for f in row if not f.is_short] for row in found]
     assert hits(by_coverage, "agieval/math") == (518, 654)
 

@@ -12,7 +12,8 @@ underscores and the spacing of formulas do not count. What else is decided:
 - An apostrophe between letters is no boundary: isn't, isn’t and isnt are one word.
 - A hyphen is a boundary, at the end of a line too: what wraps text breaks at the hyphens that it has (well-known), and
   whether one is there for the line alone cannot be seen. A soft hyphen can: with the line break after it, it is nothing.
-- Letters and digits are words of their own (2x and 2 x, x² and x^2), but a number before Hangul is one with its ending.
+- A letter after a digit begins a word (2x is 2 x), as do small digits (x² is x^2); w1 is one word. A number before Hangul is one
+  with its ending.
 - Of LaTeX, commands that only set type are left out, and those that have a sign (×, ≤, ½), since signs are no words; Greek
   letters are letters. \\frac12 is \\frac{1}{2}.
 - Vowel points of Arabic and Hebrew are left out, and digits of any script are those of ASCII.
@@ -38,14 +39,15 @@ NORMALISER = f"words-3/unicode-{unicodedata.unidata_version}/{korean.analyser()}
 _BEYOND = "\x80-\U0010ffff"
 _LETTERS = f"A-Za-z{_BEYOND}"
 _JOINT = rf"(?:(?<=[{_LETTERS}])'|(?<=\xad)[ \t]*\r?\n[ \t]*)(?=[{_LETTERS}])"
-_UNCUT = rf"(?:(?<=[A-Za-z])(?![0-9])|(?<=[0-9])(?![A-Za-z])|(?<=[{_BEYOND}]))"
+_UNCUT = rf"(?:(?<=[A-Za-z{_BEYOND}])|(?<=[0-9])(?![A-Za-z]))"
 _FRACTION = r"(?<=\\frac{0})|(?<=\\[dtc]frac{0})|(?<=\\frac {0})|(?<=\\[dtc]frac {0})"
 CHUNK = re.compile(
     rf"[0-9](?:{_FRACTION.format('[0-9]')})|(?<=[0-9])[0-9A-Za-z](?:{_FRACTION.format('[0-9][0-9A-Za-z]')})"
-    rf"|[A-Za-z]++(?:'[A-Za-z]++)*+(?!'?[{_BEYOND}])|[0-9]++(?![{_BEYOND}])"
+    rf"|(?<=\\)[A-Za-z]++(?:'[A-Za-z]++)*+(?=[0-9])"
+    rf"|[A-Za-z]++(?:'[A-Za-z]++)*+[0-9]*+(?!'?[{_BEYOND}])|[0-9]++(?![{_BEYOND}])"
     rf"|[0-9{_LETTERS}](?:(?:{_UNCUT}|{_JOINT})[0-9{_LETTERS}])*")
-"""A run of ASCII letters, ASCII digits and everything that is not ASCII, cut between ASCII letters and digits; each of the two
-digits of a fraction without braces. Chunks are normalised one by one."""
+"""A run of ASCII letters, ASCII digits and everything that is not ASCII, cut where an ASCII letter follows a digit; the name of a
+LaTeX command before a digit; each of the two characters of a fraction without braces. Chunks are normalised one by one."""
 
 SOFT_BREAK = re.compile(rf"\xad[ \t]*\r?\n[ \t]*(?=[{_LETTERS}])")
 """A soft hyphen with the line break after it, as CHUNK takes it into a chunk."""
@@ -139,8 +141,9 @@ _SPECIAL = re.compile(
 )
 """Anything but Latin, Greek, Cyrillic and symbols: marks, invisible characters, apostrophes or a spaceless script."""
 _PLAIN = re.compile(r"[^\W_]+")
-_LETTER_TO_DIGIT = re.compile(r"(?<=[a-z])(?=[0-9])|(?<=[0-9])(?=[a-z])")
-_LETTERS_OR_DIGITS = re.compile("[0-9]+|[^0-9]+")
+_SMALL_DIGITS = re.compile("[\u00b2\u00b3\u00b9\u2070-\u2079\u2080-\u2089]+")
+_LETTER_AFTER_DIGIT = re.compile("(?<=[0-9])(?=[a-z])")
+_UP_TO_DIGITS = re.compile("[^0-9]*[0-9]+|[^0-9]+")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 
 
@@ -160,14 +163,14 @@ def _pieces(chunk: str) -> tuple[str, ...]:
     pattern = _patterns()[2] if _SPECIAL.search(readable) else _PLAIN
     found: list[str] = []
     for token in pattern.findall(readable):
-        for piece in _LETTER_TO_DIGIT.split(token):
+        for piece in _LETTER_AFTER_DIGIT.split(token):
             # A Korean word is read with the number before it: 10이고 is 10 and its ending.
-            found += [piece] if is_korean(piece) else _LETTERS_OR_DIGITS.findall(piece)
+            found += [piece] if is_korean(piece) else _UP_TO_DIGITS.findall(piece)
     return tuple(found)
 
 
 def _folded(chunk: str) -> str:
-    visible = _BETWEEN.sub("", chunk).translate(_BLANKS)
+    visible = _SMALL_DIGITS.sub(r" \g<0>", _BETWEEN.sub("", chunk).translate(_BLANKS))
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).lower())
     return _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), folded)
 

@@ -60,10 +60,15 @@ class Segments:
         kind = np.frombuffer(self.data.translate(_KIND), np.uint8)
         edges = np.concatenate([[0], np.flatnonzero(kind[1:] != kind[:-1]) + 1])
         right = kind[edges]
+        left = np.concatenate([[_REST], right[:-1]])
+        joined = (left == _LETTER) & (right == _DIGIT)
+        inner = np.flatnonzero(joined)
+        # The name of a command ends before a digit.
+        before = edges[inner - 1] - 1
+        joined[inner[(np.frombuffer(self.data, np.uint8)[before] == ord("\\")) & (before >= 0)]] = False
         if not self.data.isascii():  # what is beyond ASCII is one with the letters and digits beside it
-            left = np.concatenate([[_REST], right[:-1]])
-            apart = (left == _REST) | (right == _REST) | ((left != _BEYOND) & (right != _BEYOND))
-            edges, right = edges[apart], right[apart]
+            joined |= (left != _REST) & (right != _REST) & ((left == _BEYOND) | (right == _BEYOND))
+        edges, right = edges[~joined], right[~joined]
         of_words = np.flatnonzero(right)
         self.starts = edges[of_words]
         # The bytes after the last text are no letters, so every chunk has an edge at its end.
