@@ -61,14 +61,12 @@ def test_gsm8k_train_holds_2_test_items_in_3_rows(index: EvalIndex, test_data: P
 
 
 def test_math_rows_stand_in_agieval(index: EvalIndex, test_data: Path) -> None:
-    """Another tokenisation counts 516 items in 651 rows by coverage alone; items shorter than 8 words add 5 items, 5 rows.
-
-    Two items more are formulas of the same fractions, which agree once \\left, \\right and \\text are left out.
-    """
+    """Another tokenisation, for which 2x is one word and \\left, \\le and \\frac are words, counts 516 items in 651 rows by
+    coverage alone; items shorter than 8 words add the rest."""
     _, found = compare(index, test_data / "train/GAIR-NLP__LIMR/math.8k.4of5.json.gz")
     assert hits(found, "agieval/math") == (522, 661)
     by_coverage = [[f for f in row if not f.is_short] for row in found]
-    assert hits(by_coverage, "agieval/math") == (518, 654)
+    assert hits(by_coverage, "agieval/math") == (515, 654)
 
 
 @pytest.mark.parametrize(("name", "items"), [("gsm8k", 1319), ("ifeval", 325), ("alpaca_eval", 805), ("agieval/math", 1000),

@@ -23,7 +23,7 @@ from posttrain.decontaminate.korean_filter import KoreanFilter
 from posttrain.decontaminate.korean_windows import words_to_analyse
 from posttrain.decontaminate.ngrams import UNKNOWN, Filter, NgramTable, Words, hashes_of, salted
 from posttrain.decontaminate.normalize import NORMALISER, words
-from posttrain.decontaminate.tokens import Tokens, korean_words, unread
+from posttrain.decontaminate.tokens import Tokens, korean_words, pieces_of, unread
 from posttrain.decontaminate.vectors import DenseIndex, load_vectors
 from posttrain.decontaminate.word_codes import Codes, Ints, codes_of, word_code
 from posttrain.storage import Manifest, file_system, open_parquet, read_json
@@ -105,11 +105,10 @@ class EvalIndex:
     def tokens(self, turns: Sequence[str]) -> Tokens:
         """The words of training turns. A Korean word that can belong to no shared n-gram stays unread, with the code NO_WORD."""
         found = unread(turns)
-        codes = found.codes.copy()
+        codes, left = found.codes, found.unread
+        asked = self.korean.shared(found, min(RUN_WORDS, self.ngram_size)) if self.korean.runs and left.any() else None
         codes[found.unread] = NO_WORD
-        left = found.unread
-        if self.korean.runs and found.unread.any():
-            asked = self.korean.shared(found, min(RUN_WORDS, self.ngram_size))
+        if asked is not None:
             chosen = np.unique(found.text_of(np.flatnonzero(asked))).tolist()
             for k, own in zip(chosen, korean_words([turns[k] for k in chosen]), strict=True):
                 begin, end = found.bounds[k], found.bounds[k + 1]
@@ -122,7 +121,7 @@ class EvalIndex:
 
     def all_words(self, turn: str) -> Codes:
         """The words of one turn, all of them read."""
-        return salted(codes_of(words(turn, self._stem)), self.salt)
+        return salted(np.concatenate([codes_of(words(piece, self._stem)) for piece in pieces_of(turn)]), self.salt)
 
     def _stem(self, word: str) -> str:
         """The stem of a Korean word; the word itself where no beginning of it is a stem of the index: it matches nothing."""

@@ -94,6 +94,19 @@ class Filter:
         return places[(bits & 1).astype(np.bool_)]
 
 
+WINDOWS_AT_ONCE = 1 << 20
+"""Hashes of a long text that are held at once."""
+
+
+def possible_starts(codes: Codes, size: int, beginnings: Filter) -> Ints:
+    """Where windows of `size` words pass the filter."""
+    found = [np.zeros(0, np.int64)]
+    for begin in range(0, len(codes), WINDOWS_AT_ONCE):
+        hashes = hashes_of(codes[begin : begin + WINDOWS_AT_ONCE + size - 1], size)
+        found.append(beginnings.passing(hashes) + begin)
+    return np.concatenate(found)
+
+
 @dataclass(frozen=True)
 class NgramTable:
     """Distinct n-grams of one size. `positions[offsets[k]:offsets[k + 1]]` are the places of n-gram k in the eval words."""

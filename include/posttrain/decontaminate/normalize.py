@@ -29,7 +29,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from posttrain.decontaminate import korean
 
@@ -108,7 +108,11 @@ _BEGINS_WITH_A_WORD = re.compile(r"\s*[0-9A-Za-z]")
 
 def spans(text: str) -> list[tuple[str, int, int]]:
     """`words` with the characters of the text that each stands for, [start, end); of a Korean word, particles included."""
-    found = []
+    return list(each_span(text))
+
+
+def each_span(text: str) -> Iterator[tuple[str, int, int]]:
+    """The same one by one."""
     for match in CHUNK.finditer(text):
         readable, places = _aligned(match[0])
         at = 0
@@ -116,11 +120,10 @@ def spans(text: str) -> list[tuple[str, int, int]]:
             word = korean.stem(token) if is_korean(token) else token
             start = readable.find(token, at)
             if start < 0:  # a command under its other name
-                found.append((word, match.start(), match.end()))
+                yield word, match.start(), match.end()
                 continue
             at = start + len(token)
-            found.append((word, match.start() + places[start][0], match.start() + places[at - 1][1]))
-    return found
+            yield word, match.start() + places[start][0], match.start() + places[at - 1][1]
 
 
 def is_korean(token: str) -> bool:

@@ -51,6 +51,8 @@ def tokenise(texts: Sequence[str], stem: Stem = korean.stem) -> Tokens:
 
 def unread(texts: Sequence[str]) -> Tokens:
     """The words of all texts, without looking up the stems of Korean words."""
+    if all(len(text) <= CHARACTERS_AT_ONCE for text in texts):
+        return joined(Tokens(*Segments(texts[part]).words()) for part in parts(texts))
     pieces = [list(pieces_of(text)) for text in texts]
     flat = list(chain.from_iterable(pieces))
     found = joined(Tokens(*Segments(flat[part]).words()) for part in parts(flat))
