@@ -85,6 +85,17 @@ def pieces_of(text: str) -> Iterator[str]:
     yield text[begin:] if begin else text
 
 
+def piece_with(text: str, word: int) -> tuple[str, int, int, int]:
+    """(piece, its words, the character and the word that it begins with) of the piece of a text in which a word stands."""
+    begin = first = 0
+    for piece in pieces_of(text):
+        words_of_piece = len(unread([piece]).codes)
+        if word < first + words_of_piece:
+            return piece, words_of_piece, begin, first
+        begin, first = begin + len(piece), first + words_of_piece
+    raise IndexError(f"the text has {first} words, and none at {word}")
+
+
 def joined(of_parts: Iterable[Tokens]) -> Tokens:
     """The tokens of all texts from those of some."""
     found = [Tokens(np.zeros(0, np.uint64), np.zeros(1, np.int64), np.zeros(0, np.bool_))]
