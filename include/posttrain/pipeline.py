@@ -97,14 +97,15 @@ def synthesize(run: Run) -> StageResult:
 
 def index_evals(run: Run) -> StageResult:
     """Eval sets → normalised index, with the sha256 of every eval file; eval files are never written."""
-    from posttrain.decontaminate.index import index_eval_sets, pinned_evals
+    from posttrain.decontaminate.build_index import index_eval_sets
+    from posttrain.decontaminate.eval_sets import pinned_evals
 
     settings = {
         "evals": pinned_evals(run.recipe.evals, data_root(), run.recipe.seed),
         "ngram_size": run.recipe.decontaminate.ngram_size, "index": run.recipe.decontaminate.index,
         "dense_model": run.recipe.decontaminate.dense_model,
     }
-    return run.stage("index_evals", "posttrain.decontaminate.index", inputs=[], settings=settings,
+    return run.stage("index_evals", "posttrain.decontaminate.build_index", inputs=[], settings=settings,
                      work=lambda out: index_eval_sets(run.recipe.evals, data_root(), run.recipe.seed,
                                                       run.recipe.decontaminate, out))
 

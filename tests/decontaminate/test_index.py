@@ -8,17 +8,8 @@ import numpy as np
 import pytest
 
 from posttrain.collect import SourceError
-from posttrain.decontaminate.index import (
-    EvalFilesChanged,
-    IndexMismatch,
-    NoEvalText,
-    check_eval_files,
-    eval_names,
-    load_index,
-    pinned_evals,
-    read_eval_items,
-    read_items,
-)
+from posttrain.decontaminate.eval_sets import EvalFilesChanged, NoEvalText, check_eval_files, pinned_evals, read_items
+from posttrain.decontaminate.index import IndexMismatch, eval_names, load_index, read_eval_items
 from posttrain.recipe import EvalSet, FileLoad, ProceduralLoad
 from posttrain.storage import read_rejected, sha256_file
 
@@ -142,8 +133,8 @@ def test_an_index_of_another_normaliser_is_refused(bench) -> None:
     bench.add_eval("math", ["Who?"])
     manifest = bench.index()
     about = Path(manifest.file("index.json"))
-    about.write_text(about.read_text().replace("words-2", "words-1"))
-    with pytest.raises(IndexMismatch, match="words-1.*words-2"):
+    about.write_text(about.read_text().replace("words-3", "words-1"))
+    with pytest.raises(IndexMismatch, match="words-1.*words-3"):
         load_index(manifest)
 
 

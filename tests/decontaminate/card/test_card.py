@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.card import CARD, PAIRS, PLOT, make_card
 from posttrain.decontaminate.card.__main__ import main
 from posttrain.decontaminate.card.leaks import CLEAN, LEAKS, TRANSLATED, card_items, card_rows
 from posttrain.decontaminate.card.pairs import Pair, PairsFileError, judged_score, pair_scores, read_pairs
 from posttrain.decontaminate.card.score import Flagged
 from posttrain.decontaminate.card.verbatim import verbatim, verbatim_page
-from posttrain.decontaminate.index import index_eval_sets, load_index
+from posttrain.decontaminate.index import load_index
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad
 from posttrain.storage import ArtifactWriter
 

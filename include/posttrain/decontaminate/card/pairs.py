@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.card.score import Flagged, Score, all_rules
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad, load_recipe

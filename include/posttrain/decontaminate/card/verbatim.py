@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.card.page import table
 from posttrain.decontaminate.coverage import Match
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.matches import Decision, TrainingRow, find_contamination
 from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.presets import PRESETS, Measure, PresetName

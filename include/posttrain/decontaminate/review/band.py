@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from posttrain.decontaminate.index import check_eval_files
+from posttrain.decontaminate.eval_sets import check_eval_files
 from posttrain.decontaminate.review.decision_log import Action, Decision, DecisionLog, Pair
 from posttrain.decontaminate.review.edits import rewritten
 from posttrain.decontaminate.review.judge import Opinion, ask_judge
