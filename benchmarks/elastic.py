@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posttrain.collect import source_files
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.elastic import Cluster, ElasticSearch, Server, connect, ensure_index
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.search import embedded
 from posttrain.decontaminate.texts import user_turns

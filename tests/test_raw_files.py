@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.raw_files import Broken, file_format, is_header, read_raw_file, rows_of
+from posttrain.raw_files import Broken, file_format, is_header, parse_json, read_raw_file, rows_of
 
 ROWS = [{"question": "2+3?", "answer": "5"}, {"question": "양파는 어떤 부위인가요?", "answer": "줄기"}]
 
@@ -276,3 +276,19 @@ class TestDamage:
 def test_file_format() -> None:
     names = ["a.4of5.jsonl.gz", "a.JSON", "a.csv.zst", "manifest", "a.gz", "a.txt"]
     assert [file_format(Path(name)) for name in names] == ["jsonl", "json", "csv", None, None, "txt"]
+
+
+@pytest.mark.parametrize("text", [
+    "[NaN, -Infinity, 1e400]", "-0", "-0.0", "1E5", "18446744073709551616", "12345678901234567890.5e-7", '"\\ud83d\\ude00"',
+    '{"a": 1, "a": 2}', "01", "1.", "[1,]", '"a\tb"', "nul", "[] x", "{'a': 1}", '"\\x"', "[" * 5000, "+1", "\ufeff1",
+])
+def test_json_is_read_as_the_json_module_reads_it(text: str) -> None:
+    """The reader in use is a faster one, which is stricter."""
+    try:
+        expected = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+        assert isinstance(found, Broken)
+        assert found.detail == str(error)
+    else:
+        assert repr(parse_json(text)) == repr(expected)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
@@ -86,8 +87,17 @@ def _open_binary(path: Path) -> Any:
     return open_zstd(path) if path.suffix == ".zst" else gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
+def first_bytes(path: Path, number: int = 1 << 13) -> bytes:
+    """What a file begins with, unpacked; nothing of one that is damaged there."""
+    try:
+        with _open_binary(path) as f:
+            return bytes(f.read(number))
+    except (EOFError, OSError, zlib.error, zstandard.ZstdError):
+        return b""
+
+
 _LONE = re.compile("[\ud800-\udfff]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _checked(text: str, value: Any) -> Any:
@@ -96,8 +106,13 @@ def _checked(text: str, value: Any) -> Any:
 
 
 def _may_hold_surrogates(text: str) -> bool:
-    plain = text.isascii() and "\\u" not in text  # most texts, at a hundredth of the time
-    return not plain and _SURROGATE.search(text) is not None
+    if "\\u" in text and _ESCAPED_SURROGATE.search(text):
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _encodable(value: Any) -> Any:
@@ -149,6 +164,10 @@ def _shallow(text: str, value: Any) -> Any:
 
 
 def _parse(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        pass  # NaN, Infinity, 1e400 and half a surrogate pair, which the json module reads, or no JSON: it says what is wrong
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -213,9 +232,9 @@ def _read_json(path: Path) -> Rows:
         # "Extra data": JSON lines under the name .json, as many Hub repositories have them.
         yield from _read_jsonl(path) if value.detail.startswith("Extra data") else [(0, value)]
         return
-    suspect = _may_hold_surrogates(text)
+    suspect, deep = _may_hold_surrogates(text), _too_deep(value)
     for number, row in enumerate(rows_of(value)):
-        if _too_deep(row):
+        if deep and _too_deep(row):
             yield number, _shallow(json.dumps(row, ensure_ascii=False), row)
         else:
             yield number, _encodable(row) if suspect else row
@@ -294,7 +313,9 @@ def _record(names: list[str], cells: list[str] | Broken) -> Any:
     """The cells by column name. A cell without a column is kept under c<n>; a column without a cell is left out."""
     if isinstance(cells, Broken):
         return cells
-    row = dict(zip(names, cells, strict=False)) | {f"c{n}": cell for n, cell in enumerate(cells) if n >= len(names)}
+    row = dict(zip(names, cells, strict=False))
+    if len(cells) > len(names):
+        row |= {f"c{n}": cell for n, cell in enumerate(cells) if n >= len(names)}
     return _checked("".join([*names, *cells]), row)
 
 

@@ -11,8 +11,8 @@ import yaml
 from posttrain.collect import raw_name
 from posttrain.decontaminate.compare_block import Task, compare_block
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
+from posttrain.decontaminate.eval_sets import check_eval_files
 from posttrain.decontaminate.examples import merge_examples
-from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import merge_evidence
 from posttrain.decontaminate.parts import FileProgress, agree_on_columns, count_rows, drop_sources
 from posttrain.decontaminate.presets import PRESETS

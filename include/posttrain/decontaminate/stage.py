@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from posttrain.columns import examples_of
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
+from posttrain.decontaminate.eval_sets import check_eval_files
 from posttrain.decontaminate.examples import merge_examples
-from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import MATCHES, merge_evidence
 from posttrain.decontaminate.presets import PRESETS
 from posttrain.decontaminate.shard import REVIEW, ShardJob, compare_shard, loaded_index

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tests.decontaminate.test_dense import WORDS, save_model
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.elastic import Cluster, ElasticSearch, ensure_index, search
-from posttrain.decontaminate.index import index_eval_sets, load_index
+from posttrain.decontaminate.index import load_index
 from posttrain.decontaminate.search import embedded, open_search
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import read_raw_file

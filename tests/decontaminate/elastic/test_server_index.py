@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.elastic import Cluster, ensure_index, index
-from posttrain.decontaminate.index import index_eval_sets, load_index
+from posttrain.decontaminate.index import load_index
 from posttrain.recipe import Decontaminate
 from posttrain.storage import ArtifactWriter, Manifest
 

@@ -34,8 +34,8 @@ from posttrain.decontaminate.elastic.terms import (
 if TYPE_CHECKING:
     from posttrain.decontaminate.index import EvalIndex
     from posttrain.decontaminate.presets import Measure
-    from posttrain.decontaminate.tokens import Ints
     from posttrain.decontaminate.vectors import Vectors
+    from posttrain.decontaminate.word_codes import Ints
 
 TURNS_AT_ONCE = 500
 """Turns whose terms are asked for, and whose pairs are scored, together."""
