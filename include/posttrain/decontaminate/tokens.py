@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +50,19 @@ def tokenise(texts: Sequence[str], stem: Stem = korean.stem) -> Tokens:
 
 def unread(texts: Sequence[str]) -> Tokens:
     """The words of all texts, without looking up the stems of Korean words."""
-    if all(len(text) <= CHARACTERS_AT_ONCE for text in texts):
-        return joined(Tokens(*Segments(texts[part]).words()) for part in parts(texts))
-    pieces = [list(pieces_of(text)) for text in texts]
-    flat = list(chain.from_iterable(pieces))
-    found = joined(Tokens(*Segments(flat[part]).words()) for part in parts(flat))
-    return Tokens(found.codes, found.bounds[np.cumsum([0, *map(len, pieces)])], found.unread)
+    return joined(_tokens(texts))
+
+
+def _tokens(texts: Sequence[str]) -> Iterator[Tokens]:
+    for part in parts(texts):
+        own = texts[part]
+        if len(own[-1]) <= CHARACTERS_AT_ONCE:
+            yield Tokens(*Segments(own).words())
+            continue
+        if len(own) > 1:
+            yield Tokens(*Segments(own[:-1]).words())
+        pieces = joined(Tokens(*Segments([piece]).words()) for piece in pieces_of(own[-1]))
+        yield Tokens(pieces.codes, np.array([0, len(pieces.codes)]), pieces.unread)
 
 
 def korean_words(texts: Sequence[str]) -> list[list[str]]:
@@ -72,8 +78,9 @@ def korean_words(texts: Sequence[str]) -> list[list[str]]:
     return found
 
 
-_CUT = re.compile(r"(?<=[^\s\u00ad])[ \n]|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
-"""Where no word, no soft hyphen with its line break and no mark is cut: before a space, and between two Chinese characters."""
+_CUT = re.compile(r"(?<=[^\s\u00adc])[ \n]|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
+"""Where no word, no soft hyphen with its line break, no mark and no \\frac 12 is cut: before a space, and between two Chinese
+characters."""
 
 
 def pieces_of(text: str) -> Iterator[str]:
