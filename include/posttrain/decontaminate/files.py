@@ -16,6 +16,7 @@ from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import merge_evidence
 from posttrain.decontaminate.parts import FileProgress, agree_on_columns, count_rows, drop_sources
 from posttrain.decontaminate.presets import PRESETS
+from posttrain.decontaminate.search import one_search
 from posttrain.decontaminate.shard import loaded_index
 from posttrain.decontaminate.train_files import blocks_of, stem_of, total_bytes, train_files, unpacked_bytes
 from posttrain.raw_files import file_format
@@ -52,7 +53,7 @@ def decontaminate_files(
     tasks = (Task(block, index, settings, out.path, dry_run) for file in files for block in blocks_of(file))
     count = worker_count() if settings.index == "embedded" and unpacked_bytes(files) >= BYTES_FOR_WORKERS else 1
     progress, results = FileProgress(out.stage, total_bytes(files)), []
-    with Workers(count) as workers:
+    with one_search(), Workers(count) as workers:
         for result in workers.stream(compare_block, tasks):
             progress.add(result)
             table.merge(result.contamination)

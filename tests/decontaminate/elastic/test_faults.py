@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.decontaminate.elastic import ElasticSearch, ElasticsearchUnusable, Server, connect, ensure_index, index, search
+from posttrain.decontaminate.elastic import ElasticSearch, ElasticsearchUnusable, Server, connect, index, open_elastic, search
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.search import embedded
 from posttrain.recipe import Decontaminate
@@ -35,8 +35,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found_through(url: str, manifest: Manifest, loaded: EvalIndex, **patience: float) -> list[Any]:
-    with connect(Server(url, **patience)) as cluster:
-        there = ElasticSearch(cluster, ensure_index(cluster, loaded, manifest.content), loaded)
+    with connect(Server(url, **patience)) as cluster, open_elastic(cluster, loaded, manifest.content, "evals") as there:
         return there.score("ngram_coverage", TURNS, 0.5)
 
 
@@ -216,13 +215,13 @@ def test_a_server_that_comes_back_in_time_is_not_noticed(own_node, made: Manifes
     loaded = load_index(made)
     expected = embedded(loaded).score("ngram_coverage", TURNS, 0.5)
     with connect(Server(own_node.url)) as cluster:
-        for name in cluster.client.indices.get(index="posttrain-evals-*", expand_wildcards="all"):
+        for name in cluster.client.indices.get(index="posttrain-evals-content-*", expand_wildcards="all"):
             cluster.client.indices.delete(index=name)
         own_node.kill()
         Timer(1.0, own_node.start).start()
-        there = ElasticSearch(cluster, ensure_index(cluster, loaded, made.content), loaded)
-        assert there.score("ngram_coverage", TURNS, 0.5) == expected
-        assert cluster.client.count(index=there.name, query={"term": {"kind": "whole"}})["count"] == 20
+        with open_elastic(cluster, loaded, made.content, "evals") as there:
+            assert there.score("ngram_coverage", TURNS, 0.5) == expected
+            assert cluster.client.count(index=there.name, query={"term": {"kind": "whole"}})["count"] == 20
 
 
 def test_a_server_that_is_away_at_the_start_is_waited_for_and_named(made: Manifest) -> None:

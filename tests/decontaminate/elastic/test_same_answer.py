@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.decontaminate.test_dense import WORDS, save_model
 
-from posttrain.decontaminate.elastic import Cluster, ElasticSearch, ensure_index, search
+from posttrain.decontaminate.elastic import Cluster, open_elastic, search
 from posttrain.decontaminate.index import index_eval_sets, load_index
 from posttrain.decontaminate.search import embedded, open_search
 from posttrain.decontaminate.texts import user_turns
@@ -120,12 +120,12 @@ def test_every_hit_is_paged_to_the_end(cluster: Cluster, bench, monkeypatch: pyt
     turns = [numbered(1, 8), "Another question that has eight words in it", numbered(1, 30), "nothing shared", ""]
     manifest = bench.index()
     index = load_index(manifest)
-    there = ElasticSearch(cluster, ensure_index(cluster, index, manifest.content), index)
-    found = there.score("ngram_coverage", turns, 0.0)
-    assert [match.turn for match in found] == [0] * 40 + [1] + [2] * 40
-    assert found == embedded(index).score("ngram_coverage", turns, 0.0)
-    for measure in LEXICAL:
-        assert there.score(measure, turns, 0.6) == embedded(index).score(measure, turns, 0.6)
+    with open_elastic(cluster, index, manifest.content, "evals") as there:
+        found = there.score("ngram_coverage", turns, 0.0)
+        assert [match.turn for match in found] == [0] * 40 + [1] + [2] * 40
+        assert found == embedded(index).score("ngram_coverage", turns, 0.0)
+        for measure in LEXICAL:
+            assert there.score(measure, turns, 0.6) == embedded(index).score(measure, turns, 0.6)
 
 
 def test_what_the_server_does_not_hold_is_not_found(cluster: Cluster, bench) -> None:
@@ -133,10 +133,10 @@ def test_what_the_server_does_not_hold_is_not_found(cluster: Cluster, bench) -> 
     bench.add_eval("eval", [numbered(1, 20), numbered(30, 50)])
     manifest = bench.index()
     index = load_index(manifest)
-    there = ElasticSearch(cluster, ensure_index(cluster, index, manifest.content), index)
-    cluster.client.delete(index=there.name, id="0", refresh=True)
-    for measure in LEXICAL[:-1]:
-        assert [match.item for match in there.score(measure, [numbered(1, 20), numbered(30, 50)], 0.6)] == [1]
+    with open_elastic(cluster, index, manifest.content, "evals") as there:
+        cluster.client.delete(index=there.name, id="0", refresh=True)
+        for measure in LEXICAL[:-1]:
+            assert [match.item for match in there.score(measure, [numbered(1, 20), numbered(30, 50)], 0.6)] == [1]
 
 
 def test_sentence_vectors_have_the_same_matches(server, bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

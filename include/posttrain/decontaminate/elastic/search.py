@@ -11,6 +11,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
@@ -21,6 +22,7 @@ import numpy as np
 from posttrain.decontaminate import dense, numbers, similarity
 from posttrain.decontaminate.coverage import Match, score_pairs
 from posttrain.decontaminate.elastic.connection import FOR_THE_MOMENT, Cluster, ElasticsearchUnusable, Refused
+from posttrain.decontaminate.elastic.index import server_index
 from posttrain.decontaminate.elastic.terms import (
     Spelled,
     Terms,
@@ -32,6 +34,7 @@ from posttrain.decontaminate.elastic.terms import (
 )
 
 if TYPE_CHECKING:
+    from posttrain.decontaminate.elastic.aliases import Lease
     from posttrain.decontaminate.index import EvalIndex
     from posttrain.decontaminate.presets import Measure
     from posttrain.decontaminate.tokens import Ints
@@ -58,15 +61,22 @@ REQUESTS_AT_ONCE = 4
 
 @dataclass(frozen=True, eq=False)
 class ElasticSearch:
-    """An index on the server with the loaded index that it was made from."""
+    """An index on the server, by the lease on it, with the loaded index that it was made from."""
 
-    cluster: Cluster
-    name: str
+    lease: Lease
     index: EvalIndex
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.lease.cluster
+
+    @property
+    def name(self) -> str:
+        return self.lease.name
 
     def score(self, measure: Measure, turns: list[str], floor: float) -> list[Match]:
         """What the embedded index gives: every (turn, item) whose mean or best text scores at least `floor`, in that order."""
-        compare = COMPARED[measure](self, floor)
+        compare = self._renewing(COMPARED[measure](self, floor))
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
             begins = range(0, len(turns), TURNS_AT_ONCE)
             waiting = [pool.submit(compare, turns[begin : begin + TURNS_AT_ONCE]) for begin in begins]
@@ -75,6 +85,23 @@ class ElasticSearch:
                         for begin, part in zip(begins, waiting, strict=True) for match in part.result()]
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _renewing(self, compare: Compare) -> Compare:
+        def renew_and_compare(turns: list[str]) -> list[Match]:
+            self.lease.renew()
+            return compare(turns)
+
+        return renew_and_compare
+
+
+@contextmanager
+def open_elastic(cluster: Cluster, index: EvalIndex, content: str, collection: str) -> Iterator[ElasticSearch]:
+    """The index of this content on the server, filled where it is not there yet, and kept there until the block ends.
+
+    Raises ElasticsearchUnusable.
+    """
+    with server_index(cluster, index, content, collection) as lease:
+        yield ElasticSearch(lease, index)
 
 
 # ---------------------------------------------------------------- measures
