@@ -1,6 +1,6 @@
 """Both indexes on the real data: every measure and every preset, row by row; exit status 1 where one match differs.
 
-    PYTHONPATH=include python benchmarks/same_answer.py DATA LAUNCHER [--rows 20000] [--dense-rows 3000]
+    PYTHONPATH=include python benchmarks/same_answer.py DATA LAUNCHER [--rows 20000] [--dense-rows 1500]
 
 DATA is the folder with the real data, LAUNCHER as in elastic.py. Training rows are drawn at random from all files, the same
 every time; `hard_texts` are added: empty and one-word turns, repeated n-grams, code, tables, eval items as they are and cut.
@@ -35,11 +35,10 @@ from posttrain.recipe import Decontaminate, load_recipe
 from posttrain.storage import ArtifactWriter, Manifest
 
 FLOORS: tuple[tuple[Measure, float], ...] = (
-    ("ngram_coverage", 0.3), ("ngram_coverage", 0.5), ("cosine", 0.7), ("cosine", 0.6), ("count_cosine", 0.6),
-    ("count_cosine", 0.5), ("jaccard", 0.6), ("jaccard", 0.4), ("reworded", 0.5),
+    ("ngram_coverage", 0.3), ("jaccard", 0.6), ("cosine", 0.6), ("reworded", 0.5), ("count_cosine", 0.6),
 )
 DENSE_FLOORS = (0.99, 0.97)
-TURNS_AT_ONCE = 4_000
+TURNS_AT_ONCE = 2_000
 
 
 def real_turns(root: Path, rows: int) -> list[str]:
@@ -52,15 +51,15 @@ def real_turns(root: Path, rows: int) -> list[str]:
 
 def hard_texts(index: EvalIndex) -> list[str]:
     """Texts at the borders of what the measures are defined for, and eval items whole, cut, doubled and wrapped."""
-    drawn = random.Random(1).sample(range(len(index.text)), min(2_000, len(index.text)))
+    drawn = random.Random(1).sample(range(len(index.text)), min(400, len(index.text)))
     texts = [index.text[k].as_py() for k in drawn]
     pieces = [text.split() for text in texts]
     return [
         "", " ", "?!", "0", "1", "yes", "예", "はい", "a b c d e f g h", "refrain " * 40, "1 2 3 4 5 6 7 8 9 10 " * 9, "💡" * 20,
         "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 30, "def f(x):\n    return x\n" * 20, "\\frac{1}{2} + \\sqrt{3}" * 8, "\ud800",
-        *texts, *(text.upper() for text in texts[:300]), *(" ".join(own[: len(own) // 2]) for own in pieces),
-        *("\n".join(own) for own in pieces[:300]), *(f"{a}\n\n{b}" for a, b in zip(texts[:500], texts[500:1000], strict=True)),
-        *(" ".join(own[::-1]) for own in pieces[:500]), *(" ".join(own[-1:]) for own in pieces[:300]), *(f"{t} {t}" for t in texts[:300]),
+        *texts, *(" ".join(own[: len(own) // 2]) for own in pieces), *(" ".join(own[::-1]) for own in pieces[:100]),
+        *(text.upper() for text in texts[:100]), *("\n".join(own) for own in pieces[:100]), *(f"{t} {t}" for t in texts[:100]),
+        *(f"{a}\n\n{b}" for a, b in zip(texts[:200], texts[200:], strict=True)), *(" ".join(own[-1:]) for own in pieces[:100]),
     ]
 
 
@@ -108,7 +107,7 @@ def compare_measure(there: ElasticSearch, measure: Measure, floor: float, turns:
             if a != b:
                 differing += 1
                 if differing <= 5:
-                    print(f"    turn {begin + pair[0]} item {pair[1]}:\n      here  {a}\n      there {b}\n      {part[pair[0]][:200]!r}")
+                    print(f"  turn {begin + pair[0]} {part[pair[0]][:150]!r}, item {pair[1]}:\n      here  {a}\n      there {b}")
         differing += here != found and by_pair[0] == by_pair[1]
     print(f"  {measure:15} floor {floor:4} {len(turns):7,} turns {matches:9,} matches {differing:5} differ  "
           f"{time.process_time() - started:6.1f} s", flush=True)
@@ -134,7 +133,7 @@ def main() -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("launcher", type=Path)
     parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--dense-rows", type=int, default=3_000)
+    parser.add_argument("--dense-rows", type=int, default=1_500)
     chosen = parser.parse_args()
     root = chosen.data.resolve()
     with tempfile.TemporaryDirectory() as name, running(chosen.launcher, f"{name}/server") as (url, _):
@@ -154,8 +153,9 @@ def main() -> int:
         model = save_model(folder, turns)
         manifest, index = indexed(folder / "dense", root, Decontaminate(dense_model=model))
         with connect(Server(url)) as cluster, open_elastic(cluster, index, manifest.content, "real") as there:
+            drawn = random.Random(2).sample(turns, min(chosen.dense_rows, len(turns)))
             for floor in DENSE_FLOORS:
-                differing += compare_measure(there, "dense", floor, random.Random(2).sample(turns, min(chosen.dense_rows, len(turns))))
+                differing += compare_measure(there, "dense", floor, drawn)
     print(f"{differing} differences")
     return int(differing > 0)
 

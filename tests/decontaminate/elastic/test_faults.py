@@ -9,12 +9,13 @@ from threading import Timer
 from typing import Any
 
 import pytest
+from tests.decontaminate.test_command import posttrain, write_jsonl
 
 from posttrain.decontaminate.elastic import ElasticSearch, ElasticsearchUnusable, Server, connect, index, open_elastic, search
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.search import embedded
 from posttrain.recipe import Decontaminate
-from posttrain.storage import Manifest, read_parquet
+from posttrain.storage import Manifest, load_manifest, read_parquet
 
 TURNS = [" ".join(f"w{n}" for n in range(k, k + 30)) for k in range(0, 400, 2)]
 FIRST = "/_bulk", "/_msearch", "/_refresh", "/_mapping", "/_aliases"
@@ -208,6 +209,41 @@ def test_killed_in_the_middle_and_started_again(own_node, bench, decontaminate, 
     assert set(asked[asked.index("again") + 1 :]) == {"part1", "part2"}, "what is done is not asked for again"
     assert there.rows == here.rows and there.reasons == here.reasons
     assert list(read_parquet(there.file("matches.parquet"))) == list(read_parquet(here.file("matches.parquet")))
+
+
+def test_the_command_goes_on_when_the_server_is_there_again(own_node, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """Killed while the third of five files is compared: the same command, given again, asks for three files, and the result is that
+    of the embedded index byte by byte."""
+    items = [" ".join(f"w{n}" for n in range(k, k + 40)) for k in range(0, 400, 20)]
+    write_jsonl(tmp_path / "evals" / "eval.jsonl", [{"question": item} for item in items])
+    for part in range(5):
+        write_jsonl(tmp_path / "train" / f"{part}.jsonl", [{"prompt": f"{turn} part{part}"} for turn in TURNS] + [{"prompt": "no"}])
+    monkeypatch.setenv("ELASTICSEARCH_URL", own_node.url)
+    monkeypatch.setenv("ELASTICSEARCH_PATIENCE_SECONDS", "0.5")
+    asked: list[str] = []
+    score = ElasticSearch.score
+
+    def kill_in_the_third_file(self: ElasticSearch, measure: Any, turns: list[str], floor: float) -> Any:
+        asked.append(turns[0][-5:])
+        if asked == ["part0", "part1", "part2"]:
+            own_node.kill()
+        return score(self, measure, turns, floor)
+
+    monkeypatch.setattr(ElasticSearch, "score", kill_in_the_third_file)
+    given = ("decontaminate", "--train", "train", "--evals", "evals", "--preset", "tulu3")
+    code, _, said = posttrain(tmp_path, *given, "--index", "elasticsearch", "--out", "there")
+    assert code == 1 and "does not answer, tried for 0.5 s" in said and "what is done is kept in" in said, said
+    assert not (tmp_path / "there").exists()
+    own_node.start()
+    monkeypatch.setenv("ELASTICSEARCH_PATIENCE_SECONDS", "60")
+    asked[:] = ["again"]
+    code, _, said = posttrain(tmp_path, *given, "--index", "elasticsearch", "--out", "there")
+    assert code == 0 and "going on where it was stopped: 2 blocks" in said, said
+    assert asked == ["again", "part2", "part3", "part4"], "what is done is not asked for again"
+    assert posttrain(tmp_path, *given, "--index", "embedded", "--out", "here")[0] == 0
+    here, there = ({entry.name: entry.sha256 for entry in load_manifest(str(tmp_path / name)).files} for name in ("here", "there"))
+    assert here == there and {name.partition("-")[0] for name in here} >= {"clean", "removed", "matches.parquet"}
+    assert not list(tmp_path.glob(".*.unfinished"))
 
 
 def test_a_server_that_comes_back_in_time_is_not_noticed(own_node, made: Manifest, small_parts: None) -> None:
