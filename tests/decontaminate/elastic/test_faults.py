@@ -212,12 +212,13 @@ def test_killed_in_the_middle_and_started_again(own_node, bench, decontaminate, 
 
 
 def test_the_command_goes_on_when_the_server_is_there_again(own_node, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    """Killed while the third of five files is compared: the same command, given again, asks for three files, and the result is that
-    of the embedded index byte by byte."""
+    """Killed while the third of five files is compared: the same command, given again, asks for three files, and the result is
+    that of the embedded index byte by byte."""
     items = [" ".join(f"w{n}" for n in range(k, k + 40)) for k in range(0, 400, 20)]
     write_jsonl(tmp_path / "evals" / "eval.jsonl", [{"question": item} for item in items])
     for part in range(5):
-        write_jsonl(tmp_path / "train" / f"{part}.jsonl", [{"prompt": f"{turn} part{part}"} for turn in TURNS] + [{"prompt": "no"}])
+        turns = [f"{turn} part{part}" for turn in TURNS] + ["nothing"]
+        write_jsonl(tmp_path / "train" / f"{part}.jsonl", [{"prompt": turn} for turn in turns])
     monkeypatch.setenv("ELASTICSEARCH_URL", own_node.url)
     monkeypatch.setenv("ELASTICSEARCH_PATIENCE_SECONDS", "0.5")
     asked: list[str] = []
@@ -241,7 +242,8 @@ def test_the_command_goes_on_when_the_server_is_there_again(own_node, monkeypatc
     assert code == 0 and "going on where it was stopped: 2 blocks" in said, said
     assert asked == ["again", "part2", "part3", "part4"], "what is done is not asked for again"
     assert posttrain(tmp_path, *given, "--index", "embedded", "--out", "here")[0] == 0
-    here, there = ({entry.name: entry.sha256 for entry in load_manifest(str(tmp_path / name)).files} for name in ("here", "there"))
+    here, there = ({entry.name: entry.sha256 for entry in load_manifest(str(tmp_path / name)).files}
+                   for name in ("here", "there"))
     assert here == there and {name.partition("-")[0] for name in here} >= {"clean", "removed", "matches.parquet"}
     assert not list(tmp_path.glob(".*.unfinished"))
 
