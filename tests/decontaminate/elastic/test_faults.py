@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 from tests.decontaminate.test_command import posttrain, write_jsonl
 
-from posttrain.decontaminate.elastic import ElasticSearch, ElasticsearchUnusable, Server, connect, index, open_elastic, search
+from posttrain.decontaminate.elastic import (
+    ElasticSearch,
+    ElasticsearchUnusable,
+    Server,
+    aliases,
+    connect,
+    index,
+    open_elastic,
+    search,
+)
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.search import embedded
 from posttrain.recipe import Decontaminate
@@ -116,6 +125,39 @@ def test_what_fails_for_the_moment_is_asked_again(
     assert faults.left == dict.fromkeys(kinds, 0)
     assert found == embedded(loaded).score("ngram_coverage", TURNS, 0.5)
     assert len(found) > 100
+
+
+def test_an_index_that_was_made_although_the_answer_was_lost_is_taken(server, proxy, made: Manifest) -> None:
+    lost: list[str] = []
+
+    def lose_the_answer(request: Any, forward: Callable[[], Any]) -> Any:
+        answer = forward()
+        if request.method == "PUT" and "/_" not in request.path and not lost:
+            lost.append(request.path)
+            return None
+        return answer
+
+    loaded = load_index(made)
+    with proxy(server, lose_the_answer) as there:
+        assert found_through(there.url, made, loaded) == embedded(loaded).score("ngram_coverage", TURNS, 0.5)
+    with connect(Server(server.url)) as cluster:
+        assert aliases.indexes(cluster.client) == {lost[0].strip("/"): {"posttrain-evals-evals"}}
+
+
+def test_a_server_that_goes_away_at_the_end_spoils_nothing(server, proxy, made: Manifest, caplog) -> None:
+    """The rows are compared; only the lease cannot be given back, and runs out by itself."""
+    ended = []
+
+    def away_at_the_end(request: Any, forward: Callable[[], Any]) -> Any:
+        return None if ended else forward()
+
+    loaded = load_index(made)
+    with proxy(server, away_at_the_end) as there, connect(Server(there.url)) as cluster, \
+            open_elastic(cluster, loaded, made.content, "evals") as search:
+        found = search.score("ngram_coverage", TURNS, 0.5)
+        ended.append(True)
+    assert found == embedded(loaded).score("ngram_coverage", TURNS, 0.5)
+    assert "was not given back, it runs out in 3600 s" in caplog.text
 
 
 def test_a_slow_server_is_asked_again_after_the_timeout(server, proxy, made: Manifest) -> None:
