@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,19 @@ def test_sentence_vectors_have_the_same_matches(server, bench, tmp_path: Path, m
         assert there.score("dense", turns, 0.8) == expected
         monkeypatch.setattr(search, "HITS_A_PAGE", 10)
         assert there.score("dense", turns, 0.8) == expected
+
+
+def test_vectors_do_not_depend_on_the_parts_in_which_turns_are_asked_for(
+    server, bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A model gives a text another vector in another batch, by some 1e-7, which a rounded score may show."""
+    draw = random.Random(0)
+    sentences = [" ".join(draw.choices(WORDS, k=draw.randint(1, 30))) for _ in range(400)]
+    bench.add_eval("eval", sentences[:100])
+    settings = Decontaminate(dense_model=str(save_model(tmp_path, seed=0)), index="elasticsearch")
+    manifest = bench.index(settings)
+    monkeypatch.setattr(search, "TURNS_AT_ONCE", 7)
+    expected = embedded(load_index(manifest)).score("dense", sentences[100:], 0.9)
+    with open_search(manifest, settings) as there:
+        assert there.score("dense", sentences[100:], 0.9) == expected
+    assert len(expected) > 5_000
