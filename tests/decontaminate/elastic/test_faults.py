@@ -301,7 +301,7 @@ def test_a_server_that_comes_back_in_time_is_not_noticed(own_node, made: Manifes
         Timer(1.0, own_node.start).start()
         with open_elastic(cluster, loaded, made.content, "evals") as there:
             assert there.score("ngram_coverage", TURNS, 0.5) == expected
-            assert cluster.client.count(index=there.name, query={"term": {"kind": "whole"}})["count"] == 20
+            assert cluster.client.count(index=there.lease.name, query={"term": {"kind": "whole"}})["count"] == 20
 
 
 def test_a_server_that_is_away_at_the_start_is_waited_for_and_named(made: Manifest) -> None:

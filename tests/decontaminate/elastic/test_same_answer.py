@@ -135,7 +135,7 @@ def test_what_the_server_does_not_hold_is_not_found(cluster: Cluster, bench) -> 
     manifest = bench.index()
     index = load_index(manifest)
     with open_elastic(cluster, index, manifest.content, "evals") as there:
-        cluster.client.delete(index=there.name, id="0", refresh=True)
+        cluster.client.delete(index=there.lease.name, id="0", refresh=True)
         for measure in LEXICAL[:-1]:
             assert [match.item for match in there.score(measure, [numbered(1, 20), numbered(30, 50)], 0.6)] == [1]
 

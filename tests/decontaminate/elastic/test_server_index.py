@@ -25,7 +25,7 @@ def used(cluster: Cluster, manifest: Manifest, collection: str = "evals") -> Any
 def ensured(cluster: Cluster, manifest: Manifest, collection: str = "evals") -> str:
     """The name of the index, after a run that used it has ended."""
     with used(cluster, manifest, collection) as search:
-        return search.name
+        return search.lease.name
 
 
 def on_the_server(cluster: Cluster) -> dict[str, list[str]]:
@@ -100,7 +100,7 @@ def test_an_index_that_a_run_still_searches_goes_when_that_run_ends(cluster: Clu
     with used(cluster, before) as running, used(cluster, before) as another:
         path.write_text(path.read_text() * 2, encoding="utf-8")
         after = ensured(cluster, made(bench, "after"))
-        assert on_the_server(cluster) == {running.name: [], after: ["posttrain-evals-evals"]}
+        assert on_the_server(cluster) == {running.lease.name: [], after: ["posttrain-evals-evals"]}
         assert len(running.score("ngram_coverage", turns, 0.5)) == len(another.score("ngram_coverage", turns, 0.5)) == 1
     assert on_the_server(cluster) == {after: ["posttrain-evals-evals"]}
 
@@ -115,7 +115,7 @@ def test_a_run_that_fails_leaves_its_index_until_its_lease_is_over(
     path.write_text(path.read_text() * 2, encoding="utf-8")
     after = made(bench, "after")
     name = ensured(cluster, after)
-    assert set(on_the_server(cluster)) == {failed.name, name}, "it may be started again"
+    assert set(on_the_server(cluster)) == {failed.lease.name, name}, "it may be started again"
     hours_later = time.time() + aliases.LEASE_SECONDS + 60
     monkeypatch.setattr(aliases.time, "time", lambda: hours_later)
     ensured(cluster, after)
@@ -132,7 +132,7 @@ def test_a_lease_is_renewed_while_a_run_searches(cluster: Cluster, bench, monkey
         monkeypatch.setattr(aliases.time, "time", lambda: now)
         search.lease._renew = 0.0
         assert len(search.score("ngram_coverage", [numbered(1, 20)] * 2_000, 0.5)) == 2_000
-        (lease,) = aliases.indexes(cluster.client)[search.name] - {"posttrain-evals-evals"}
+        (lease,) = aliases.indexes(cluster.client)[search.lease.name] - {"posttrain-evals-evals"}
         assert lease == search.lease.alias and lease != first
         end = now + aliases.LEASE_SECONDS
         assert aliases.in_force(lease, end - 2) and not aliases.in_force(lease, end)
