@@ -53,11 +53,12 @@ def test_the_same_files_come_out(server, test_data: Path, tmp_path: Path) -> Non
     index_eval_sets(recipe.evals, test_data, recipe.seed, Decontaminate(), writer)
     index = writer.finish()
     loaded = load_index(index)
-    turns = real_turns(test_data) + leaks(loaded) + ODD
-    assert len(turns) > 3_000 and len(loaded.eval_names) > 30
-    for preset, every in (("tulu3", 1), ("seed", 4), ("balanced", 4)):
-        train = write_jsonl(tmp_path / f"{preset}.jsonl", [{"prompt": turn} for turn in turns[::every]])
+    real, copied = real_turns(test_data), leaks(loaded)
+    assert len(real) > 3_000 and len(loaded.eval_names) > 30
+    for preset, every in (("tulu3", 1), ("seed", 16), ("balanced", 16)):  # the word measures take a hundred times as long
+        turns = real[::every] + copied[::every] + ODD
+        train = write_jsonl(tmp_path / f"{preset}.jsonl", [{"prompt": turn} for turn in turns])
         here, there = (outcome(tmp_path / f"{preset}-{name}" / "out", train, index, preset=preset, index=name)
                        for name in ("embedded", "elasticsearch"))
         assert there == here, preset
-        assert here[1]["removed"] > 50 and here[1]["clean"] > 300, (preset, here[1])
+        assert here[1]["removed"] > 20 and here[1]["clean"] > 150, (preset, here[1])

@@ -16,7 +16,6 @@ from posttrain.decontaminate.search import embedded, open_search
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad
-from posttrain.schema import Message, SFTExample
 from posttrain.storage import ArtifactWriter, read_examples, read_parquet
 
 KOREAN = "두 정수의 합이 10이고 곱이 24라면, 두 정수를 구하시오."
@@ -92,25 +91,6 @@ def test_real_questions_have_the_same_matches(server, real, measure: Any, floor:
         found = there.score(measure, turns, floor)
     assert found == expected
     assert len(expected) > 5
-
-
-@pytest.mark.parametrize("preset", ["tulu3", "seed", "balanced"])
-def test_real_rows_are_removed_and_reviewed_the_same(server, real, decontaminate, tmp_path: Path, preset: Any) -> None:
-    manifest, turns = real
-    writer = ArtifactWriter(str(tmp_path / "rows"), stage="filter")
-    for n, turn in enumerate(turns):
-        messages = (Message("user", turn), Message("assistant", "42"))
-        example = SFTExample(id=str(n), source=f"source{n % 3}", category="math", skill="math", language="en", license="MIT",
-                             messages=messages)
-        writer.read(example.source)
-        writer.keep(example)
-    rows = writer.finish()
-    here, there = (decontaminate(tmp_path / name, rows, manifest, Decontaminate(preset=preset, index=name))
-                   for name in ("embedded", "elasticsearch"))
-    assert there.rows == here.rows
-    assert there.reasons == here.reasons and sum(here.reasons.values()) > 5
-    assert list(read_parquet(there.file("matches.parquet"))) == list(read_parquet(here.file("matches.parquet")))
-    assert Path(there.file("contamination.tsv")).read_bytes() == Path(here.file("contamination.tsv")).read_bytes()
 
 
 def test_every_hit_is_paged_to_the_end(cluster: Cluster, bench, monkeypatch: pytest.MonkeyPatch) -> None:
