@@ -483,7 +483,8 @@ def test_the_bigger_recipes_load_nothing_that_they_do_not_mix(name):
     recipe = load_recipe(name)
     mixed = {amount.source for split in ("sft", "preference", "rlvr") for amount in getattr(recipe.mix, split)}
     assert {source.name for source in recipe.sources} == mixed
-    assert recipe.evals == load_recipe("tulu3-8b").evals and recipe.decontaminate == load_recipe("tulu3-8b").decontaminate
+    assert recipe.evals == load_recipe("tulu3-8b").evals and (
+        recipe.decontaminate.model_dump() == load_recipe("tulu3-8b").decontaminate.model_dump())
 
 
 # ---------------------------------------------------------------- one recipe on top of another

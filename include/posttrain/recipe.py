@@ -264,6 +264,19 @@ class Decontaminate(Section):
         default=0.02, ge=0, lt=1, description="share of an eval's items that one source may hold")
     drop_overlapping_sources: bool = Field(default=False, description="drop a source over that share with all of its rows")
     index: Literal["embedded", "elasticsearch"] = "embedded"
+    _collection: str = "evals"
+
+    @property
+    def collection(self) -> str:
+        """Which collection of eval sets an alias on a server stands for: the recipe's name, or what `of_collection` was told.
+        It decides nothing about the rows, and is no setting."""
+        return self._collection
+
+    def of_collection(self, name: str) -> Decontaminate:
+        """The same settings for this collection of eval sets."""
+        own = self.model_copy()
+        own._collection = name
+        return own
 
     @field_validator("cut_offs")
     @classmethod
@@ -578,7 +591,7 @@ class Recipe(Section):
     filter: Filter = Filter()
     improve: Improve = Improve()
     synthesize: Synthesize = Synthesize()
-    decontaminate: Decontaminate = Decontaminate()
+    decontaminate: Decontaminate = Field(default=Decontaminate(), validate_default=True)
     review: Review = Review()
     mix: Mix
     model: BaseModelChoice
@@ -591,6 +604,11 @@ class Recipe(Section):
     evaluate: Evaluate = Evaluate()
     gate: Gate = Gate()
     release: Release = Release()
+
+    @field_validator("decontaminate")
+    @classmethod
+    def _its_evals(cls, value: Decontaminate, info: ValidationInfo) -> Decontaminate:
+        return value.of_collection(info.data["name"]) if "name" in info.data else value
 
     @model_validator(mode="after")
     def _names_agree(self) -> Recipe:
