@@ -7,6 +7,7 @@ sentence-transformers is needed only where a recipe names a model. `setting` is 
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import os
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from posttrain.storage import sha256_file
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,6 +25,10 @@ Vectors = npt.NDArray[np.float32]
 
 TEXTS_AT_ONCE = 64
 """Texts in one forward pass."""
+COUNTED_AT_ONCE = 1_000
+"""Texts whose tokens are counted at once."""
+CHARACTERS_A_TOKEN = 30
+"""No text of natural language or code has so many on average."""
 
 
 class DenseModelUnusable(RuntimeError):
@@ -73,3 +80,33 @@ def encode(model: str, texts: Sequence[str], setting: str) -> Vectors:
         bad = next(text for text, row in zip(distinct, found, strict=True) if not np.isfinite(row).all())
         raise DenseModelUnusable(f"{setting} {model} gives a vector that is no number for the text {bad[:80]!r}")
     return found[[place[text] for text in readable]]
+
+
+def read_whole(model: str, texts: Sequence[str], setting: str) -> npt.NDArray[np.bool_]:
+    """For each text, whether the model reads all of it: what is longer than its longest input it cuts off, and says nothing."""
+    own = encoder(model, setting)
+    limit = own.max_seq_length
+    if limit is None or limit == float("inf"):
+        return np.ones(len(texts), dtype=bool)
+    before = own.prompts.get(own.default_prompt_name) or "" if own.default_prompt_name else ""
+    readable = [before + text.encode("utf-8", "replace").decode() for text in texts]
+    # A token has at least a byte, and a model adds two tokens or three of its own: most short texts need no count.
+    whole = np.array([len(text.encode()) + 4 <= limit for text in readable], dtype=bool)
+    # A text of so many characters has more tokens than that: it need not be cut into them to know.
+    unsure = [n for n in np.flatnonzero(~whole).tolist() if len(readable[n]) <= CHARACTERS_A_TOKEN * limit]
+    for begin in range(0, len(unsure), COUNTED_AT_ONCE):
+        some = unsure[begin : begin + COUNTED_AT_ONCE]
+        tokens = own.tokenizer([readable[n] for n in some], truncation=False, verbose=False)["input_ids"]
+        whole[some] = [len(row) <= limit for row in tokens]
+    return whole
+
+
+def identity(model: str) -> str:
+    """What tells the model from another one of its name: of a folder a hash of its files, else the name as the recipe says it."""
+    root = Path(model)
+    if not root.is_dir():
+        return model
+    digest = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{sha256_file(str(path))}\0".encode())
+    return digest.hexdigest()
