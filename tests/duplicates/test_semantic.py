@@ -40,11 +40,11 @@ def test_a_row_falls_to_a_kept_one_and_takes_nobody_with_it() -> None:
 
 
 def test_on_the_threshold_and_below() -> None:
-    assert found(at(0, 18), replace_threshold(math.floor(math.cos(math.radians(18)) * 1e6) / 1e6)) == {1: 0}
-    assert found(at(0, 18), replace_threshold(math.ceil(math.cos(math.radians(18)) * 1e6) / 1e6 + 1e-6)) == {}
+    assert found(at(0, 18), with_threshold(math.floor(math.cos(math.radians(18)) * 1e6) / 1e6)) == {1: 0}
+    assert found(at(0, 18), with_threshold(math.ceil(math.cos(math.radians(18)) * 1e6) / 1e6 + 1e-6)) == {}
 
 
-def replace_threshold(threshold: float) -> SemanticDuplicates:
+def with_threshold(threshold: float) -> SemanticDuplicates:
     return SETTINGS.model_copy(update={"threshold": threshold})
 
 
@@ -167,7 +167,8 @@ def test_numbers_are_those_of_the_question_however_they_are_spelled() -> None:
 
 def test_two_uses_of_one_text_are_two_groups() -> None:
     prompt, fine, bad = messages("Why?"), messages("Why?", "So."), messages("Why?", "No.")
-    rows = [SFTExample(id="1", messages=fine, **FACTS), RLVRExample(id="2", messages=prompt, ground_truth="1", verifier="v", **FACTS),
+    rows = [SFTExample(id="1", messages=fine, **FACTS),
+            RLVRExample(id="2", messages=prompt, ground_truth="1", verifier="v", **FACTS),
             RLVRExample(id="3", messages=prompt, ground_truth="2", verifier="v", **FACTS),
             PreferencePair(id="4", prompt="Why?", chosen=fine, rejected=bad, **FACTS),
             PreferencePair(id="5", prompt="Why?", chosen=fine, rejected=(), **FACTS),

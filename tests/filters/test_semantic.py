@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.decontaminate.test_dense import save_model
 
 from posttrain import sentence_vectors, shards
 from posttrain.filters import filter_examples, meanings, stage_settings
@@ -16,7 +17,6 @@ from posttrain.recipe import Filter, RecipeError, load_recipe
 from posttrain.schema import Message, PreferencePair, SFTExample
 from posttrain.sentence_vectors import DenseModelUnusable
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_rejected, read_table
-from tests.decontaminate.test_dense import save_model
 
 FACTS = dict(category="general", skill="general", language="en", license="MIT", raw_file="f")
 
@@ -59,7 +59,8 @@ def test_rows_that_mean_the_same_fall_and_the_books_name_them(tmp_path: Path, mo
     assert details["same story"] == "story of one is kept (cosine 1.000)"
     clusters = {one["id"]: one for one in read_table(done.file("clusters.parquet")).to_pylist()}
     fallen = clusters["same story"]
-    assert (fallen["reason"], fallen["kept_id"], fallen["jaccard"], fallen["cosine"]) == ("semantic_duplicate", "story", None, 1.0)
+    told = {name: fallen[name] for name in ("reason", "kept_id", "jaccard", "cosine")}
+    assert told == {"reason": "semantic_duplicate", "kept_id": "story", "jaccard": None, "cosine": 1.0}
     assert clusters["exact"]["cosine"] is None and clusters["story"]["kept"]
     facts = done.facts["duplicates"]
     assert facts["semantic_duplicate"] == 1 and facts["semantic_rows"] == 5 and facts["semantic_clusters"] == 0
