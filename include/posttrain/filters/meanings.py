@@ -84,11 +84,13 @@ def _encode_part(path: str, part: ReadPart, settings: SemanticDuplicates) -> Non
     sides = len(texts[0].sides) if texts else 1
     whole = read_whole(settings.model, flat, SETTING).reshape(-1, sides).all(axis=1) if texts else np.empty(0, bool)
     texts = [read for read, is_whole in zip(texts, whole.tolist(), strict=True) if is_whole]
-    vectors = encode(settings.model, [side for read in texts for side in read.sides], SETTING) if texts else np.empty((0, 1))
+    vectors = np.empty((0, sides, 1), np.float32)
+    if texts:
+        flat = [side for read in texts for side in read.sides]
+        vectors = encode(settings.model, flat, SETTING).reshape(len(texts), sides, -1)
     buffer = io.BytesIO()
     np.savez(
-        buffer, rows=np.array(places, dtype=np.int64)[whole], vectors=vectors.reshape(len(texts), sides, -1).astype(np.float32)
-        if texts else np.empty((0, 1, 1), np.float32),
+        buffer, rows=np.array(places, dtype=np.int64)[whole], vectors=vectors,
         group=np.frombuffer(b"".join(read.group for read in texts), dtype="<u8"),
         numbers=np.frombuffer(b"".join(read.numbers for read in texts), dtype="<u8"),
     )
