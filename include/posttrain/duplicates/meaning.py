@@ -44,6 +44,10 @@ class Meanings:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def at(self, places: Rows) -> Meanings:
+        """A copy of some of the rows."""
+        return Meanings(self.rows[places], self.vectors[places], self.group[places], self.numbers[places])
+
 
 def read_texts(example: Example, settings: SemanticDuplicates) -> ReadTexts | None:
     """None where there is no text to compare."""

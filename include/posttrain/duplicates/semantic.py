@@ -5,7 +5,7 @@
 
 Rows are taken in the order of priority, a block at a time; a row falls where a kept row before it is near enough. The product
 of a block with all kept rows (float32) only nominates; what it nominates is compared again in float64. Cost: n² · d / 2
-multiplications for n rows of d numbers, at most n · d · 4 bytes beside the vectors. Above `complete_rows` the rows are cut
+multiplications for n rows of d numbers, two copies of the vectors. Above `complete_rows` the rows are cut
 into √n clusters first (k-means, as SemDeDup does, arXiv 2303.09540), and only rows of one cluster are compared: about
 n^1.5 · d multiplications. One process does it, by a library that uses all cores, so that the number of workers decides nothing.
 """
@@ -73,12 +73,12 @@ def find_semantic(parts: list[Meanings], priorities: npt.ArrayLike, settings: Se
     fallen, spared, other_numbers, clusters = [_none()], [_none()], 0, 0
     for group in _groups(parts, ranks):
         cut = _clusters(group.vectors) if len(group) > settings.complete_rows else None
-        clusters += 0 if cut is None else len(cut)
-        for places in [np.arange(len(group))] if cut is None else cut:
-            fell, stayed = _search(group.vectors[places], group.numbers[places], settings)
-            other_numbers += int((group.numbers[places][fell.rows] != group.numbers[places][fell.kept]).sum())
+        clusters += len(cut or ())
+        for some in [group] if cut is None else map(group.at, cut):
+            fell, stayed = _search(some.vectors, some.numbers, settings)
+            other_numbers += int((some.numbers[fell.rows] != some.numbers[fell.kept]).sum())
             for found, into in ((fell, fallen), (stayed, spared)):
-                into.append(Matched(group.rows[places[found.rows]], group.rows[places[found.kept]], found.cosine))
+                into.append(Matched(some.rows[found.rows], some.rows[found.kept], found.cosine))
     return Semantic(_joined(fallen), _joined(spared), other_numbers, clusters)
 
 
@@ -97,22 +97,20 @@ def _groups(parts: list[Meanings], ranks: Rows) -> Iterator[Meanings]:
     """The rows of each group of at least two, in the order of their rank."""
     for sides in sorted({part.vectors.shape[1] for part in parts if len(part)}):
         alike = [part for part in parts if len(part) and part.vectors.shape[1] == sides]
-        group = np.concatenate([part.group for part in alike])
-        rows = np.concatenate([part.rows for part in alike])
-        numbers = np.concatenate([part.numbers for part in alike])
-        vectors = np.concatenate([part.vectors for part in alike])
-        order = np.lexsort((ranks[rows], group))
-        borders = np.flatnonzero(np.diff(group[order])) + 1
+        names = ("rows", "vectors", "group", "numbers")
+        every = Meanings(*(np.concatenate([getattr(part, name) for part in alike]) for name in names))
+        order = np.lexsort((ranks[every.rows], every.group))
+        borders = np.flatnonzero(np.diff(every.group[order])) + 1
         for places in np.split(order, borders):
             if len(places) > 1:
-                yield Meanings(rows[places], vectors[places], group[places], numbers[places])
+                yield every.at(places)
 
 
 # ---------------------------------------------------------------- every two rows
 
 
 def _search(vectors: Vectors, numbers: Numbers, settings: SemanticDuplicates) -> tuple[Matched, Matched]:
-    """(fallen, spared) of rows that stand in the order of their rank, by their places."""
+    """(fallen, spared) of rows that stand in the order of their rank, by their places. Overwrites the vectors."""
     kept = _Kept(vectors, numbers, settings)
     for begin in range(0, len(vectors), ROWS_A_BLOCK):
         kept.take(begin, min(begin + ROWS_A_BLOCK, len(vectors)))
@@ -164,14 +162,17 @@ class _Kept:
         known = np.zeros(len(block), dtype=bool)
         for start in range(0, self.count, KEPT_AT_ONCE):
             some = slice(start, min(start + KEPT_AT_ONCE, self.count))
-            row, place = np.divmod(np.flatnonzero(_products(block, self.vectors[some]) >= floor), some.stop - start)
-            suits = self._suit(numbers[row], self.numbers[self.rows[some]][place])
-            _, first = np.unique(row[~suits], return_index=True)
-            first = np.flatnonzero(~suits)[first]
-            first = first[~known[row[first]]]
-            known[row[first]] = True
-            use = np.sort(np.concatenate([np.flatnonzero(suits), first]))
-            found.append((row[use], place[use] + start, suits[use]))
+            near = _products(block, self.vectors[some]) >= floor
+            rows = np.flatnonzero(near.any(axis=1))
+            near = near[rows]
+            suits = near & self._suit(numbers[rows][:, None], self.numbers[self.rows[some]])
+            row, place = np.nonzero(suits)
+            found.append((rows[row], place + start, np.ones(len(row), bool)))
+            near &= ~suits
+            first = near.argmax(axis=1)
+            new = near[np.arange(len(rows)), first] & ~known[rows]
+            known[rows[new]] = True
+            found.append((rows[new], first[new] + start, np.zeros(int(new.sum()), bool)))
         row, place, suits = (np.concatenate(columns) for columns in zip(*found, strict=True))
         return row, place, suits
 
@@ -192,7 +193,7 @@ class _Kept:
         return first, second, alike
 
     def _suit(self, first: Numbers, second: Numbers) -> Mask:
-        return (first == second) if self.settings.same_numbers else np.ones(len(first), dtype=bool)
+        return (first == second) | (not self.settings.same_numbers)
 
     def _spare(self, others: list[tuple[Rows, Rows, Cosines]], standing: Mask, begin: int) -> None:
         row, kept, cosine = (np.concatenate(columns) for columns in zip(*others, strict=True))
