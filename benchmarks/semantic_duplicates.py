@@ -1,6 +1,6 @@
 """Semantic duplicates on real rows: what the complete search costs, what clusters lose, and what falls.
 
-    . ./env.sh && python benchmarks/semantic_duplicates.py search ../shared/data [--rows 80000]
+    . ./env.sh && python benchmarks/semantic_duplicates.py search ../shared/data [--rows 40000]
     . ./env.sh && python benchmarks/semantic_duplicates.py sources ../shared/data [--model FOLDER]
 
 Both need sentence vectors. Without `--model` they come from a model that is made here from the rows themselves and saved as any
@@ -9,7 +9,8 @@ the mean of its words. It knows which words occur together, and neither their or
 says how the search works, not how well a published model judges.
 
 `search`: real training rows and a copy of each with up to 30 % of its words replaced by other words of the rows; the complete
-search and clusters at a quarter, half and all of the size. Seconds are processor seconds of this process, all cores together.
+search at a quarter, half and all of the size, against so many clusters as 80,000, 200,000 and 939,344 rows are cut into.
+Seconds are processor seconds of this process, all cores together.
 `sources`: what falls of each source, and examples of rows that only their numbers spare.
 """
 
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from near_duplicates import real_examples
 
+from posttrain.duplicates import semantic
 from posttrain.duplicates.meaning import Meanings, ReadTexts, read_texts
 from posttrain.duplicates.semantic import Semantic, find_semantic
 from posttrain.duplicates.settings import SemanticDuplicates
@@ -101,13 +103,13 @@ def encoded(rows: list[ReadTexts], model: str) -> Vectors:
 # ---------------------------------------------------------------- search
 
 
-def search(root: Path, wanted: int) -> None:
+def search(root: Path, rows_wanted: int) -> None:
     settings = SemanticDuplicates(model="any/model", same_numbers=False, complete_rows=1 << 40)
     examples = real_examples(root)
     dice = random.Random(0)
     dice.shuffle(examples)
     _, rows = distinct(examples, settings)
-    rows = [row for row in rows if len(row.sides) == 1][: wanted // 2]
+    rows = [row for row in rows if len(row.sides) == 1][: rows_wanted // 2]
     texts = [row.sides[0] for row in rows]
     vocabulary = [word for text in texts[:5_000] for word in text.split()]
     copies = []
@@ -124,12 +126,14 @@ def search(root: Path, wanted: int) -> None:
           f"model {seconds['model']:.0f} s, vectors {seconds['encode']:.0f} s")
     print("| rows | complete, s | fall | clusters | in clusters, s | fall | of the rows that fall in the complete search |")
     print("|---|---|---|---|---|---|---|")
-    for part in (4, 2, 1):
+    for part, clusters in ((4, (8,)), (2, (8,)), (1, (8, 20, 94))):
         some = vectors[: len(vectors) // part]
         whole = run(some, settings, seconds, "complete")
-        cut = run(some, settings.model_copy(update={"complete_rows": 1}), seconds, "clusters")
-        print(f"| {len(some):,} | {seconds['complete']:.1f} | {len(whole.fallen.rows):,} | {cut.clusters} | "
-              f"{seconds['clusters']:.1f} | {len(cut.fallen.rows):,} | {recalls(whole, cut)} |", flush=True)
+        for wanted in clusters:
+            semantic.ROWS_A_CLUSTER = -(-len(some) // wanted)
+            cut = run(some, settings.model_copy(update={"complete_rows": 1}), seconds, "clusters")
+            print(f"| {len(some):,} | {seconds['complete']:.1f} | {len(whole.fallen.rows):,} | {cut.clusters} | "
+                  f"{seconds['clusters']:.1f} | {len(cut.fallen.rows):,} | {recalls(whole, cut)} |", flush=True)
 
 
 def run(vectors: Vectors, settings: SemanticDuplicates, seconds: dict[str, float], name: str) -> Semantic:
@@ -184,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["search", "sources"])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data"))
-    parser.add_argument("--rows", type=int, default=80_000)
+    parser.add_argument("--rows", type=int, default=40_000)
     parser.add_argument("--model")
     given = parser.parse_args()
     if given.what == "search":

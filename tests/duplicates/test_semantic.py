@@ -129,11 +129,12 @@ def test_cut_into_parts_it_is_the_same_search() -> None:
     assert (one.fallen.rows.tolist(), one.fallen.kept.tolist()) == (two.fallen.rows.tolist(), two.fallen.kept.tolist())
 
 
-def test_above_the_limit_clusters_find_most_of_it_and_nothing_else() -> None:
+def test_above_the_limit_clusters_find_most_of_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(semantic, "ROWS_A_CLUSTER", 100)
     meanings = crowd(1_000, 5)
     wanted = SETTINGS.model_copy(update={"complete_rows": 999})
     every, cut, again = (find_semantic([meanings], [0] * 1_000, s) for s in (SETTINGS, wanted, wanted))
-    assert every.clusters == 0 and 20 <= cut.clusters <= 32 and cut.fallen.rows.tolist() == again.fallen.rows.tolist()
+    assert every.clusters == 0 and 5 <= cut.clusters <= 10 and cut.fallen.rows.tolist() == again.fallen.rows.tolist()
     assert cut.fallen.cosine.min() >= 0.95
     shared = set(every.fallen.rows.tolist()) & set(cut.fallen.rows.tolist())
     assert len(shared) >= 0.9 * len(every.fallen.rows)

@@ -5,9 +5,10 @@
 
 Rows are taken in the order of priority, a block at a time; a row falls where a kept row before it is near enough. The product
 of a block with all kept rows (float32) only nominates; what it nominates is compared again in float64. Cost: n² · d / 2
-multiplications for n rows of d numbers, two copies of the vectors. Above `complete_rows` the rows are cut
-into √n clusters first (k-means, as SemDeDup does, arXiv 2303.09540), and only rows of one cluster are compared: about
-n^1.5 · d multiplications. One process does it, by a library that uses all cores, so that the number of workers decides nothing.
+multiplications for n rows of d numbers, and two copies of the vectors. Above `complete_rows` the rows are cut into clusters
+of 10,000 rows on average first (k-means, as SemDeDup does, arXiv 2303.09540), and only rows of one cluster are compared: about
+5,000 · n · d multiplications. One process does it, by a library that uses all cores, so that the number of workers decides
+nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ DIGITS = 6
 PAIRS_AT_ONCE = 1 << 14
 SEED = 1
 """Of the clusters."""
-SAMPLE_A_CLUSTER = 64
+ROWS_A_CLUSTER = 10_000
+"""On average. More of them find less: every border between two clusters has rows on both sides."""
+SAMPLE_A_CLUSTER = 500
 """Rows for each cluster that the clusters are fitted on."""
 
 
@@ -237,11 +240,11 @@ def _nearest(found: list[Matched]) -> Matched:
 
 
 def _clusters(vectors: Vectors) -> list[Rows]:
-    """The places of the rows of each cluster, ascending: seeded k-means with √n clusters, fitted on a sample."""
+    """The places of the rows of each cluster, ascending: seeded k-means, fitted on a sample."""
     from sklearn.cluster import MiniBatchKMeans
 
     flat = vectors.reshape(len(vectors), -1)
-    wanted = max(2, round(math.sqrt(len(flat))))
+    wanted = max(2, math.ceil(len(flat) / ROWS_A_CLUSTER))
     log.info("semantic duplicates: %d rows are cut into %d clusters", len(flat), wanted)
     sample = np.random.default_rng(SEED).permutation(len(flat))[: SAMPLE_A_CLUSTER * wanted]
     model = MiniBatchKMeans(n_clusters=wanted, random_state=SEED, batch_size=4_096, n_init=1, max_iter=10)
