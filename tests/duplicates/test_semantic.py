@@ -134,10 +134,19 @@ def test_above_the_limit_clusters_find_most_of_it_and_nothing_else(monkeypatch: 
     meanings = crowd(1_000, 5)
     wanted = SETTINGS.model_copy(update={"complete_rows": 999})
     every, cut, again = (find_semantic([meanings], [0] * 1_000, s) for s in (SETTINGS, wanted, wanted))
-    assert every.clusters == 0 and 5 <= cut.clusters <= 10 and cut.fallen.rows.tolist() == again.fallen.rows.tolist()
-    assert cut.fallen.cosine.min() >= 0.95
+    assert every.clusters == 0 and 10 <= cut.clusters <= 20 and cut.fallen.rows.tolist() == again.fallen.rows.tolist()
+    assert cut.fallen.cosine.min() >= 0.95 and not set(cut.fallen.kept.tolist()) & set(cut.fallen.rows.tolist())
+    exact = cosines(meanings.vectors, meanings.vectors, cut.fallen.rows, cut.fallen.kept)
+    assert exact.tolist() == cut.fallen.cosine.tolist() and len(set(cut.fallen.rows.tolist())) == len(cut.fallen.rows)
+    assert (meanings.numbers[cut.fallen.rows] == meanings.numbers[cut.fallen.kept]).all()
+    assert not set(cut.fallen.rows.tolist()) & set(cut.spared.rows.tolist() + cut.spared.kept.tolist())
     shared = set(every.fallen.rows.tolist()) & set(cut.fallen.rows.tolist())
-    assert len(shared) >= 0.9 * len(every.fallen.rows)
+    assert len(shared) >= 0.95 * len(every.fallen.rows)
+
+
+def test_clusters_of_very_few_rows() -> None:
+    assert found(at(0, 0, 0), SETTINGS.model_copy(update={"complete_rows": 1})) == {1: 0, 2: 0}
+    assert found(at(0, 90), SETTINGS.model_copy(update={"complete_rows": 1})) == {}
 
 
 # ---------------------------------------------------------------- what is read of a row

@@ -6,8 +6,8 @@
 Rows are taken in the order of priority, a block at a time; a row falls where a kept row before it is near enough. The product
 of a block with all kept rows (float32) only nominates; what it nominates is compared again in float64. Cost: n² · d / 2
 multiplications for n rows of d numbers, and two copies of the vectors. Above `complete_rows` the rows are cut into clusters
-of 10,000 rows on average first (k-means, as SemDeDup does, arXiv 2303.09540), and only rows of one cluster are compared: about
-5,000 · n · d multiplications. One process does it, by a library that uses all cores, so that the number of workers decides
+of 10,000 rows on average first (k-means, as SemDeDup does, arXiv 2303.09540), and only rows of one cluster are compared; and
+again with other clusters: about 10,000 · n · d multiplications. One process does it, by a library that uses all cores, so that the number of workers decides
 nothing.
 """
 
@@ -39,8 +39,8 @@ MARGIN = 1e-5
 DIGITS = 6
 """Cosines are rounded to so many, so that a text is exactly 1 to itself."""
 PAIRS_AT_ONCE = 1 << 14
-SEED = 1
-"""Of the clusters."""
+SEEDS = (1, 2)
+"""Of the clusters: they are made so many times."""
 ROWS_A_CLUSTER = 10_000
 """On average. More of them find less: every border between two clusters has rows on both sides."""
 SAMPLE_A_CLUSTER = 500
@@ -75,13 +75,14 @@ def find_semantic(parts: list[Meanings], priorities: npt.ArrayLike, settings: Se
     ranks[row_order(priorities)] = np.arange(len(ranks))
     fallen, spared, other_numbers, clusters = [_none()], [_none()], 0, 0
     for group in _groups(parts, ranks):
-        cut = _clusters(group.vectors) if len(group) > settings.complete_rows else None
-        clusters += len(cut or ())
-        for some in [group] if cut is None else map(group.at, cut):
-            fell, stayed = _search(some.vectors, some.numbers, settings)
-            other_numbers += int((some.numbers[fell.rows] != some.numbers[fell.kept]).sum())
-            for found, into in ((fell, fallen), (stayed, spared)):
-                into.append(Matched(some.rows[found.rows], some.rows[found.kept], found.cosine))
+        if len(group) > settings.complete_rows:
+            fell, stayed, made = _in_clusters(group, settings)
+            clusters += made
+        else:
+            fell, stayed = _search(group.vectors, group.numbers, settings)
+        other_numbers += int((group.numbers[fell.rows] != group.numbers[fell.kept]).sum())
+        for found, into in ((fell, fallen), (stayed, spared)):
+            into.append(Matched(group.rows[found.rows], group.rows[found.kept], found.cosine))
     return Semantic(_joined(fallen), _joined(spared), other_numbers, clusters)
 
 
@@ -239,15 +240,53 @@ def _nearest(found: list[Matched]) -> Matched:
 # ---------------------------------------------------------------- clusters
 
 
-def _clusters(vectors: Vectors) -> list[Rows]:
+def _in_clusters(group: Meanings, settings: SemanticDuplicates) -> tuple[Matched, Matched, int]:
+    """(fallen, spared, clusters made) of rows that stand in the order of their rank, by their places.
+
+    Twice: what two clusters of the first cut share may lie in one of the second. A row that had fallen to one that falls now
+    goes over to that one's kept row where the two are near enough, and else stands again.
+    """
+    fallen, spared, made = _none(), _none(), 0
+    for seed in SEEDS:
+        standing = np.ones(len(group), dtype=bool)
+        standing[fallen.rows] = False
+        own = np.flatnonzero(standing)
+        new, stayed = [_none()], [spared]
+        for places in _clusters(group.vectors[own], seed):
+            made += 1
+            cluster = own[places]
+            some = group.at(cluster)
+            for found, into in zip(_search(some.vectors, some.numbers, settings), (new, stayed), strict=True):
+                into.append(Matched(cluster[found.rows], cluster[found.kept], found.cosine))
+        spared = _joined(stayed)
+        fallen = _joined([_gone_over(fallen, _joined(new), group, settings), *new])
+    stands = np.ones(len(group), dtype=bool)
+    stands[fallen.rows] = False
+    use = np.flatnonzero(stands[spared.rows] & stands[spared.kept])
+    use = use[np.unique(spared.rows[use], return_index=True)[1]]
+    return fallen, Matched(spared.rows[use], spared.kept[use], spared.cosine[use]), made
+
+
+def _gone_over(fallen: Matched, new: Matched, group: Meanings, settings: SemanticDuplicates) -> Matched:
+    """The rows of `fallen` that still fall after those of `new` did."""
+    stand_in = np.arange(len(group))
+    stand_in[new.rows] = new.kept
+    kept = stand_in[fallen.kept]
+    cosine = cosines(group.vectors, group.vectors, fallen.rows, kept)
+    suits = (group.numbers[fallen.rows] == group.numbers[kept]) | (not settings.same_numbers)
+    use = suits & (cosine >= settings.threshold)
+    return Matched(fallen.rows[use], kept[use], cosine[use])
+
+
+def _clusters(vectors: Vectors, seed: int) -> list[Rows]:
     """The places of the rows of each cluster, ascending: seeded k-means, fitted on a sample."""
     from sklearn.cluster import MiniBatchKMeans
 
     flat = vectors.reshape(len(vectors), -1)
-    wanted = max(2, math.ceil(len(flat) / ROWS_A_CLUSTER))
+    wanted = min(max(2, math.ceil(len(flat) / ROWS_A_CLUSTER)), len(flat))
     log.info("semantic duplicates: %d rows are cut into %d clusters", len(flat), wanted)
-    sample = np.random.default_rng(SEED).permutation(len(flat))[: SAMPLE_A_CLUSTER * wanted]
-    model = MiniBatchKMeans(n_clusters=wanted, random_state=SEED, batch_size=4_096, n_init=1, max_iter=10)
+    sample = np.random.default_rng(seed).permutation(len(flat))[: SAMPLE_A_CLUSTER * wanted]
+    model = MiniBatchKMeans(n_clusters=wanted, random_state=seed, batch_size=4_096, n_init=1, max_iter=10)
     model.fit(flat[np.sort(sample)])
     labels = np.concatenate([model.predict(flat[n : n + KEPT_AT_ONCE]) for n in range(0, len(flat), KEPT_AT_ONCE)])
     order = np.argsort(labels, kind="stable")
