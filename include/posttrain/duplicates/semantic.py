@@ -7,8 +7,8 @@ Rows are taken in the order of priority, a block at a time; a row falls where a 
 of a block with all kept rows (float32) only nominates; what it nominates is compared again in float64. Cost: n² · d / 2
 multiplications for n rows of d numbers, and two copies of the vectors. Above `complete_rows` the rows are cut into clusters
 of 10,000 rows on average first (k-means, as SemDeDup does, arXiv 2303.09540), and only rows of one cluster are compared; and
-again with other clusters: about 10,000 · n · d multiplications. One process does it, by a library that uses all cores, so that the number of workers decides
-nothing.
+again with other clusters: about 10,000 · n · d multiplications. One process does it, by a library that uses all cores, so
+that the number of workers decides nothing.
 """
 
 from __future__ import annotations
