@@ -627,6 +627,7 @@ class Recipe(Section):
         duplicates, select = self.filter.duplicates, self.filter.select
         lists = {("duplicates", "priority"): duplicates.priority,
                  ("duplicates", "near", "leave_out"): duplicates.near.leave_out if duplicates.near else (),
+                 ("duplicates", "semantic", "leave_out"): duplicates.semantic.leave_out if duplicates.semantic else (),
                  ("select", "sources"): select.sources if select else ()}
         for place, mentioned in lists.items():
             for n, name in enumerate(mentioned):

@@ -185,6 +185,7 @@ REASONS: dict[str, str] = {
     "duplicate_conversation": "the same normalised conversation comes first in this source or in one of higher priority",
     "duplicate_prompt": "the same normalised prompt comes first in this source or in one of higher priority",
     "near_duplicate": "a kept row shares at least as many of its word shingles (exact Jaccard) as the recipe allows",
+    "semantic_duplicate": "the sentence vectors of the row and of a kept row have at least the cosine that the recipe allows",
     "reported_by_a_rule": "the selection takes no row against which a reporting rule speaks",
     "solved_by_a_model": "the selection takes no row that the model in question solves",
     "not_chosen": "the selection by difficulty and diversity took other rows",

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from posttrain import sentence_vectors
 from posttrain.decontaminate import dense, vectors
 from posttrain.decontaminate.index import load_index
 from posttrain.recipe import Decontaminate
@@ -113,7 +114,7 @@ def test_an_index_without_a_model_says_what_to_do(bench) -> None:
     bench.add_eval("eval", ITEMS)
     manifest = bench.index()
     assert all(not entry.name.startswith("dense") for entry in manifest.files)
-    with pytest.raises(vectors.DenseModelUnusable, match="made without decontaminate.dense_model"):
+    with pytest.raises(sentence_vectors.DenseModelUnusable, match="made without decontaminate.dense_model"):
         dense.score_turns(load_index(manifest), TURNS, 0.5)
 
 
@@ -124,30 +125,30 @@ def test_another_model_under_the_same_name_is_refused(bench, model: Path, tmp_pa
     index = load_index(bench.index(Decontaminate(dense_model=str(moving))))
     shutil.rmtree(moving)
     shutil.copytree(save_model(tmp_path, seed=1), moving)
-    vectors.encoder.cache_clear()
-    with pytest.raises(vectors.DenseModelUnusable, match="not the model that made the eval index"):
+    sentence_vectors.encoder.cache_clear()
+    with pytest.raises(sentence_vectors.DenseModelUnusable, match="not the model that made the eval index"):
         dense.score_turns(index, TURNS, 0.5)
 
 
 def test_a_model_that_is_not_there_is_named(bench, tmp_path: Path) -> None:
     bench.add_eval("eval", ITEMS)
-    with pytest.raises(vectors.DenseModelUnusable, match="no-such-model cannot be loaded"):
+    with pytest.raises(sentence_vectors.DenseModelUnusable, match="no-such-model cannot be loaded"):
         bench.index(Decontaminate(dense_model=str(tmp_path / "no-such-model")))
 
 
 def test_the_device_is_chosen_by_the_environment(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTTRAIN_DENSE_DEVICE", "cpu")
-    vectors.encoder.cache_clear()
-    assert vectors.encoder(str(model)).device.type == "cpu"
+    sentence_vectors.encoder.cache_clear()
+    assert sentence_vectors.encoder(str(model), vectors.SETTING).device.type == "cpu"
     monkeypatch.setenv("POSTTRAIN_DENSE_DEVICE", "no-such-device")
-    vectors.encoder.cache_clear()
-    with pytest.raises(vectors.DenseModelUnusable, match="on no-such-device"):
-        vectors.encoder(str(model))
-    vectors.encoder.cache_clear()
+    sentence_vectors.encoder.cache_clear()
+    with pytest.raises(sentence_vectors.DenseModelUnusable, match="on no-such-device"):
+        sentence_vectors.encoder(str(model), vectors.SETTING)
+    sentence_vectors.encoder.cache_clear()
 
 
 def test_without_the_package_the_message_names_it(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors.encoder.cache_clear()
+    sentence_vectors.encoder.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "sentence_transformers", None)
-    with pytest.raises(vectors.DenseModelUnusable, match="pip install sentence-transformers"):
+    with pytest.raises(sentence_vectors.DenseModelUnusable, match="pip install sentence-transformers"):
         vectors.encode(str(model), ["text"])

@@ -18,13 +18,12 @@ from posttrain.decontaminate.numbers import (
     MIN_AGREEMENT,
     PRIOR,
     agreements,
-    elements,
     nominating_numbers,
     number_keys,
-    numbers,
     reworded,
     score_nominated,
 )
+from posttrain.text_numbers import elements, numbers
 
 
 @pytest.mark.parametrize(("text", "expected"), [

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from posttrain.decontaminate.coverage import Match
-from posttrain.decontaminate.vectors import PROBE, DenseIndex, DenseModelUnusable, Vectors, encode
+from posttrain.decontaminate.vectors import PROBE, DenseIndex, encode
+from posttrain.sentence_vectors import DenseModelUnusable, Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from posttrain.duplicates.exact import Mask, Rows
+from posttrain.duplicates.semantic import Matched
 
-KEPT, DUPLICATE_CONVERSATION, DUPLICATE_PROMPT, NEAR_DUPLICATE = range(4)
-VERDICTS = ("kept", "duplicate_conversation", "duplicate_prompt", "near_duplicate")
+KEPT, DUPLICATE_CONVERSATION, DUPLICATE_PROMPT, NEAR_DUPLICATE, SEMANTIC_DUPLICATE = range(5)
+VERDICTS = ("kept", "duplicate_conversation", "duplicate_prompt", "near_duplicate", "semantic_duplicate")
 """The names of the verdicts; those of dropped rows are keys of schema.REASONS."""
 
 CLUSTER_SCHEMA = pa.schema(
@@ -27,6 +28,12 @@ CLUSTER_SCHEMA = pa.schema(
 )
 """A row for every member of a cluster. `reason` is null for kept rows; `kept_id` and `jaccard` as in Decision."""
 
+SEMANTIC_SCHEMA = CLUSTER_SCHEMA.append(pa.field("cosine", pa.float64()))
+"""That of the table where semantic duplicates were looked for; `cosine` as in Decision."""
+
+SPARED_SCHEMA = pa.schema([("id", pa.string()), ("source", pa.string()), ("kept_id", pa.string()), ("cosine", pa.float64())])
+"""Kept rows that are no semantic duplicates of another kept row, `kept_id`, only because they hold other numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -39,7 +46,10 @@ class Decision:
     duplicate has that one's kept row, whose prompt is then not the same letter for letter: the only chain of two steps.
     cluster: the smallest row number among all rows tied to it by equal digests or verified pairs over any number of steps;
     -1 for a row on its own. A cluster of near duplicates may keep several rows that are not near each other.
-    facts: rows by verdict, and what the search for near duplicates took.
+    facts: rows by verdict, and what the searches took.
+    cosine: with that row, of semantic duplicates; NaN for others. A row that fell to one that is itself a semantic duplicate has
+    that one's kept row and cosine, and NaN as `jaccard`. None where semantic duplicates were not looked for, like `spared`.
+    spared: kept rows with other numbers; see semantic.Semantic.
     """
 
     verdict: npt.NDArray[np.uint8]
@@ -47,6 +57,8 @@ class Decision:
     jaccard: npt.NDArray[np.float64]
     cluster: Rows
     facts: dict[str, int]
+    cosine: npt.NDArray[np.float64] | None = None
+    spared: Matched | None = None
 
     @property
     def keep(self) -> Mask:
@@ -74,7 +86,10 @@ def find_clusters(count: int, ties: npt.NDArray[np.int64]) -> Rows:
 
 
 def cluster_table(decision: Decision, ids: pa.Array, sources: pa.Array) -> pa.Table:
-    """The members of all clusters (CLUSTER_SCHEMA), cluster by cluster, kept rows first. `ids`, `sources`: of all n rows."""
+    """The members of all clusters (CLUSTER_SCHEMA or SEMANTIC_SCHEMA), cluster by cluster, kept rows first.
+
+    `ids`, `sources`: of all n rows.
+    """
     members = np.flatnonzero(decision.cluster >= 0)
     members = members[np.lexsort((members, decision.verdict[members], decision.cluster[members]))]
     verdict = decision.verdict[members]
@@ -85,4 +100,14 @@ def cluster_table(decision: Decision, ids: pa.Array, sources: pa.Array) -> pa.Ta
         pa.array(verdict == KEPT), reasons.take(pa.array(verdict)), ids.take(pa.array(decision.kept_row[members])),
         pa.array(jaccard, mask=np.isnan(jaccard)),
     ]
-    return pa.table(columns, schema=CLUSTER_SCHEMA)
+    if decision.cosine is None:
+        return pa.table(columns, schema=CLUSTER_SCHEMA)
+    cosine = decision.cosine[members]
+    return pa.table([*columns, pa.array(cosine, mask=np.isnan(cosine))], schema=SEMANTIC_SCHEMA)
+
+
+def spared_table(spared: Matched, ids: pa.Array, sources: pa.Array) -> pa.Table:
+    """SPARED_SCHEMA, in the order of the rows. `ids`, `sources`: of all n rows."""
+    rows = pa.array(spared.rows)
+    columns = [ids.take(rows), sources.take(rows), ids.take(pa.array(spared.kept)), pa.array(spared.cosine)]
+    return pa.table(columns, schema=SPARED_SCHEMA)

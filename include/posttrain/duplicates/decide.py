@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +15,23 @@ from posttrain.duplicates.clusters import (
     DUPLICATE_PROMPT,
     KEPT,
     NEAR_DUPLICATE,
+    SEMANTIC_DUPLICATE,
     VERDICTS,
     Decision,
     find_clusters,
 )
 from posttrain.duplicates.exact import Mask, Rows, first_occurrences, row_order
 from posttrain.duplicates.fingerprints import Fingerprints
+from posttrain.duplicates.meaning import Meanings
+from posttrain.duplicates.semantic import find_semantic
 from posttrain.duplicates.settings import Duplicates, NearDuplicates
 from posttrain.duplicates.verify import Fetch, Jaccards, Map, verify
 
 log = logging.getLogger(__name__)
+
+Read = Callable[[Mask], list[Meanings]]
+"""Which rows still stand → the vectors of those that are compared in meaning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Near:
@@ -38,11 +46,13 @@ class Near:
 
 def decide(
     fingerprints: Fingerprints, priorities: npt.ArrayLike, settings: Duplicates, fetch: Fetch, run: Map = map,
+    read: Read = lambda _: [],
 ) -> Decision:
-    """Exact conversations, then exact prompts, then near duplicates, each among the rows that are left.
+    """Exact conversations, then exact prompts, then near and then semantic duplicates, each among the rows that are left.
 
     `priorities`: a number for every row, the smaller the more wanted (`settings.source_ranks`); ties go by input order.
-    `fetch` gives the words of rows by number, for verification only; `run` maps over blocks of pairs.
+    `fetch` gives the words of rows by number, for verification only; `run` maps over blocks of pairs. `read`
+    gives the sentence vectors, and is called only where semantic duplicates are asked for.
     """
     count = len(fingerprints)
     verdict = np.full(count, KEPT, dtype=np.uint8)
@@ -73,8 +83,24 @@ def decide(
     jaccards[same] = jaccards[kept_row[same]]
     while (kept_row[kept_row] != kept_row).any():
         kept_row = kept_row[kept_row]
-    counts = {name: int((verdict == n).sum()) for n, name in enumerate(VERDICTS)}
-    return Decision(verdict, kept_row, jaccards, find_clusters(count, np.concatenate(ties)), counts | facts)
+    spared = cosine = None
+    if settings.semantic:
+        compared = read(verdict == KEPT)
+        semantic = find_semantic(compared, priorities, settings.semantic)
+        fallen, spared = semantic.fallen, semantic.spared
+        verdict[fallen.rows], kept_row[fallen.rows] = SEMANTIC_DUPLICATE, fallen.kept
+        cosine = np.full(count, np.nan)
+        cosine[fallen.rows] = fallen.cosine
+        through = np.flatnonzero(verdict[kept_row] == SEMANTIC_DUPLICATE)
+        cosine[through] = cosine[kept_row[through]]
+        kept_row[through] = kept_row[kept_row[through]]
+        jaccards[fallen.rows] = jaccards[through] = np.nan
+        ties.append(np.stack([fallen.rows, fallen.kept], axis=1))
+        facts |= {"semantic_rows": sum(map(len, compared)), "semantic_clusters": semantic.clusters,
+                  "semantic_with_other_numbers": semantic.other_numbers, "spared_for_other_numbers": len(spared.rows)}
+    names = VERDICTS if settings.semantic else VERDICTS[:SEMANTIC_DUPLICATE]
+    counts = {name: int((verdict == n).sum()) for n, name in enumerate(names)}
+    return Decision(verdict, kept_row, jaccards, find_clusters(count, np.concatenate(ties)), counts | facts, cosine, spared)
 
 
 def find_near(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
 
 from posttrain.section import Section
+from posttrain.sentence_vectors import missing
 
 LOWEST_RECALL = 0.95
 """Settings that find a smaller share of the pairs at the threshold are refused."""
@@ -61,11 +64,42 @@ class NearDuplicates(Section):
         return self.permutations // width, width
 
 
+class SemanticDuplicates(Section):
+    """Duplicates in meaning: rows whose sentence vectors have a cosine of at least `threshold`.
+
+    `model`: a folder with a sentence-transformers model, or a name of the Hugging Face Hub, `name@revision` to pin it. What a
+    threshold means depends on the model.
+    `what`: the vectors are those of all turns, or of the first user turn whatever the answer. A model reads no more of a text
+    than its own longest input.
+    `same_numbers`: rows whose user turns hold other numbers are no duplicates. To a model one exercise with other numbers is
+    nearly the same text.
+    `complete_rows`: up to so many rows every two are compared; more are first cut into clusters, and only rows of one cluster
+    are compared. See docs/duplicates.md for what the one costs and the other loses.
+    `leave_out`: sources whose rows are nobody's semantic duplicate.
+    """
+
+    model: str = Field(min_length=1)
+    threshold: float = Field(default=0.95, ge=0.5, le=1)
+    what: Literal["conversation", "prompt"] = "conversation"
+    same_numbers: bool = True
+    complete_rows: int = Field(default=200_000, ge=1)
+    leave_out: tuple[str, ...] = ()
+
+    @field_validator("model")
+    @classmethod
+    def _is_there(cls, value: str) -> str:
+        what = missing(value)
+        if what:
+            raise ValueError(what)
+        return value
+
+
 class Duplicates(Section):
     """Which duplicates the filter stage drops, within and across sources.
 
     `conversations`: the same normalised conversation (NFC; letter case and white space do not count). `prompts`: the same
-    normalised first user turn, whatever the answer and later turns. `near`: see NearDuplicates.
+    normalised first user turn, whatever the answer and later turns. `near`: see NearDuplicates. `semantic`: see
+    SemanticDuplicates.
     `priority`: sources whose rows are kept before those of others, the first named first; sources that are not named follow in
     the recipe's order. Within a source the earlier row is kept.
     """
@@ -73,12 +107,13 @@ class Duplicates(Section):
     conversations: bool = True
     prompts: bool = False
     near: NearDuplicates | None = None
+    semantic: SemanticDuplicates | None = None
     priority: tuple[str, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether duplicates of any kind are dropped."""
-        return self.conversations or self.prompts or self.near is not None
+        return self.conversations or self.prompts or self.near is not None or self.semantic is not None
 
     @model_validator(mode="after")
     def _named_once(self) -> Duplicates:

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from posttrain.duplicates.settings import Duplicates
-from posttrain.schema import Example, PreferencePair, RLVRExample, kind_of
+from posttrain.schema import Example, Message, PreferencePair, RLVRExample, kind_of
 from posttrain.text_pieces import pieces, squeezed
 
 _UNSPACED = (
@@ -72,16 +72,25 @@ def compared_texts(example: Example, settings: Duplicates) -> ComparedTexts:
     if not settings.any:
         return NOTHING
     kind = kind_of(example)
-    sides = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example.messages]
-    normalised = [[(m.role, normalise(m.content)) for m in messages] for messages in sides]
+    normalised = [[(m.role, normalise(m.content)) for m in messages] for messages in sides_of(example)]
     prompt = _prompt(normalised) if settings.prompts else ""
-    group = f"{kind}\x00{example.verifier}\x00{example.ground_truth}" if isinstance(example, RLVRExample) else kind
     return ComparedTexts(
         conversation=_conversation(kind, normalised),
         prompt=_digest(f"{kind}\x00{prompt}", 16) if prompt else None,
         words=_words(normalised) if settings.near and example.source not in settings.near.leave_out else "",
-        group=_group(group),
+        group=_group(group_of(example)),
     )
+
+
+def sides_of(example: Example) -> list[tuple[Message, ...]]:
+    """The conversations of an example: of a pair the chosen and the rejected one, else the only one."""
+    return [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example.messages]
+
+
+def group_of(example: Example) -> str:
+    """Rows of different groups are two uses of one text: never near, nor semantic, duplicates."""
+    kind = kind_of(example)
+    return f"{kind}\x00{example.verifier}\x00{example.ground_truth}" if isinstance(example, RLVRExample) else kind
 
 
 def conversation_digest(example: Example) -> bytes:

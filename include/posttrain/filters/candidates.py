@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from collections.abc import Iterator
@@ -9,20 +10,24 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from posttrain import recipe
 from posttrain.columns import examples_of
 from posttrain.duplicates.clusters import Decision
 from posttrain.duplicates.decide import decide
+from posttrain.duplicates.exact import Mask
 from posttrain.duplicates.fingerprints import Fingerprints, fingerprint, joined
-from posttrain.duplicates.settings import source_ranks
+from posttrain.duplicates.meaning import Meanings
+from posttrain.duplicates.settings import SemanticDuplicates, source_ranks
 from posttrain.duplicates.store import WordStore, write_words
 from posttrain.duplicates.texts import compared_texts
 from posttrain.filters.counts import RuleCounts
+from posttrain.filters.meanings import ReadPart, read_meanings
 from posttrain.filters.rules import Drop
 from posttrain.filters.shard import FINGERPRINTS, REPORTED, words_file
 from posttrain.schema import Example
-from posttrain.storage import FileEntry, Manifest, exists, file_system, read_batches, read_table
+from posttrain.storage import ArtifactWriter, FileEntry, Manifest, exists, file_system, read_batches, read_table
 from posttrain.workers import Workers
 
 
@@ -47,15 +52,24 @@ class CandidateRows:
             counts.merge(RuleCounts.of_state(manifest.facts["counts"]))
         return counts
 
-    def decide(self, settings: recipe.Filter, words: str, workers: Workers) -> Decision:
-        """Which candidates are duplicates of which."""
+    def decide(self, settings: recipe.Filter, words: str, workers: Workers, out: ArtifactWriter) -> Decision:
+        """Which candidates are duplicates of which. `out` says where sentence vectors are kept, and takes facts about them."""
         fetch = WordStore.of(self._words(settings, words, workers)) if settings.duplicates.near else _no_words
         encoded = self.sources.dictionary_encode()
         ranks = source_ranks(settings.duplicates, encoded.dictionary.to_pylist())
         places = np.array([ranks[name] for name in encoded.dictionary.to_pylist()], dtype=np.int64)
         priorities = places[encoded.indices.to_numpy(zero_copy_only=False)] if len(places) else np.empty(0, np.int64)
         prints = joined([_load(manifest) for manifest in self.manifests] or [fingerprint([], settings.duplicates)])
-        return decide(prints, priorities, settings.duplicates, fetch, workers.map)
+        read = functools.partial(self._meanings, settings.duplicates.semantic, out)
+        return decide(prints, priorities, settings.duplicates, fetch, workers.map, read)
+
+    def _meanings(self, settings: SemanticDuplicates, out: ArtifactWriter, standing: Mask) -> list[Meanings]:
+        """The sentence vectors of the candidates that still stand."""
+        left_out = pc.is_in(self.sources, pa.array(settings.leave_out, pa.string())).to_numpy(zero_copy_only=False)
+        wanted = standing & ~left_out
+        parts = [ReadPart(part, manifest.file(part.name), start, wanted[start : start + part.rows])
+                 for manifest, part, start in zip(self.manifests, self.parts, self.starts, strict=False) if part]
+        return read_meanings(parts, settings, out)
 
     def _words(self, settings: recipe.Filter, folder: str, workers: Workers) -> list[str]:
         """The words of every shard on the local disk. Those of a shard that was found again are written now."""

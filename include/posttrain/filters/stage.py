@@ -18,37 +18,43 @@ import pyarrow as pa
 
 from posttrain import recipe
 from posttrain.columns import examples_of
-from posttrain.duplicates.clusters import DUPLICATE_CONVERSATION, VERDICTS, Decision, cluster_table
+from posttrain.duplicates.clusters import DUPLICATE_CONVERSATION, VERDICTS, Decision, cluster_table, spared_table
 from posttrain.filters.candidates import CandidateRows
 from posttrain.filters.counts import DUPLICATES, RuleCounts
 from posttrain.filters.length import tokenizer_file
 from posttrain.filters.rules import Drop
 from posttrain.filters.select import Candidates
 from posttrain.filters.shard import ShardJob, judge_shard
+from posttrain.sentence_vectors import identity
 from posttrain.shards import shards_of, take_counts, work_shards, workers_for
 from posttrain.storage import ArtifactWriter, Manifest, sha256_file
 from posttrain.workers import worker_count
+
+SPARED = "spared.parquet"
 
 
 def stage_settings(settings: recipe.Filter) -> dict[str, Any]:
     """What decides the stage's result: its settings and the content of the files that they name."""
     named = [tokenizer_file(settings.tokenizer)] if settings.tokenizer else []
     named += [recipe.data_root() / name for name in settings.select.solved] if settings.select else []
-    return settings.model_dump(mode="json") | {"files": [sha256_file(str(path)) for path in named]}
+    files = [sha256_file(str(path)) for path in named]
+    semantic = settings.duplicates.semantic
+    return settings.model_dump(mode="json") | {"files": [*files, identity(semantic.model)] if semantic else files}
 
 
 def filter_examples(inputs: list[Manifest], settings: recipe.Filter, out: ArtifactWriter) -> None:
     """Apply RULES to every example, then drop duplicates, then select. Of two duplicates the recipe's priority decides, then
     the order of `inputs`.
 
-    `clusters.parquet` holds the members of every cluster of duplicates. Facts: those of RuleCounts, with `duplicates` and
+    `clusters.parquet` holds the members of every cluster of duplicates, `spared.parquet` the rows that are no semantic
+    duplicates only because of their numbers. Facts: those of RuleCounts, with `duplicates` and
     `select` as the last rules, and those of the duplicates and of the selection.
     """
     shards = shards_of(inputs)
     with workers_for(shards) as workers, tempfile.TemporaryDirectory(prefix="posttrain-words-") as words:
         job = ShardJob(settings, words if settings.duplicates.near else "")
         candidates = CandidateRows(work_shards(out, shards, judge_shard, job, workers))
-        decision = candidates.decide(settings, words, workers)
+        decision = candidates.decide(settings, words, workers, out)
     counts, refused = candidates.counts(), dict[int, Drop]()
     for manifest in candidates.manifests:
         take_counts(manifest, out)
@@ -59,7 +65,7 @@ def filter_examples(inputs: list[Manifest], settings: recipe.Filter, out: Artifa
         refused, out.facts["select"] = chosen.choose()
     _write(candidates, decision, refused, counts, out)
     out.facts.update(counts.facts(settings))
-    out.facts["duplicates"] = decision.facts
+    out.facts["duplicates"] = decision.facts | out.facts.get("duplicates", {})
 
 
 def _write(
@@ -91,6 +97,8 @@ def _write(
         out.kept(source, rows)
     if (decision.cluster >= 0).any():
         out.write_table("clusters.parquet", cluster_table(decision, candidates.ids, candidates.sources))
+    if decision.spared is not None and len(decision.spared.rows):
+        out.write_table(SPARED, spared_table(decision.spared, candidates.ids, candidates.sources))
 
 
 def _write_masked(candidates: CandidateRows, number: int, mask: npt.NDArray[np.bool_], name: str, split: str,
@@ -117,6 +125,7 @@ def _drop(candidates: CandidateRows, number: int, mask: npt.NDArray[np.bool_], d
 def _duplicate(candidates: CandidateRows, decision: Decision, place: int) -> Drop:
     verdict, kept = int(decision.verdict[place]), int(decision.kept_row[place])
     name = f"{candidates.ids[kept].as_py()} of {candidates.sources[kept].as_py()}"
-    jaccard = decision.jaccard[place]
+    jaccard, cosine = decision.jaccard[place], np.nan if decision.cosine is None else decision.cosine[place]
     near = "" if verdict == DUPLICATE_CONVERSATION or np.isnan(jaccard) else f" (Jaccard {jaccard:.2f})"
+    near = near if np.isnan(cosine) else f" (cosine {cosine:.3f})"
     return Drop(DUPLICATES, VERDICTS[verdict], f"{name} is kept{near}")

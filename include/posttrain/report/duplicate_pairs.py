@@ -1,4 +1,4 @@
-"""Duplicates: how many, how large their clusters are, between which sources, and near duplicates side by side."""
+"""Duplicates: how many, how large their clusters are, between which sources, and near and semantic ones side by side."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from posttrain.report import svg
 from posttrain.report.dropped import turns_of, turns_of_row
 from posttrain.report.mixture import Mixture
 from posttrain.storage import Manifest, exists, open_parquet, read_table
+from posttrain.text_numbers import numbers
 
-CLUSTERS = "clusters.parquet"
+CLUSTERS, SPARED = "clusters.parquet", "spared.parquet"
 PAIRS = 6
-"""Near duplicates that are shown, from the least alike to the most alike."""
+"""Near duplicates that are shown, from the least alike to the most alike; and so many semantic ones, and spared ones."""
 SIZES = (2, 3, 4, 5, 6, 11, 51)
 SOURCES = 20
 """Pairs of sources that are listed."""
@@ -29,22 +30,38 @@ def duplicates_view(mixture: Mixture) -> dict[str, Any] | None:
     if manifest is None:
         return None
     view: dict[str, Any] = {"facts": manifest.facts.get("duplicates", {}), "clusters": 0, "rows": 0, "pairs": [], "sources": [],
-                            "picture": None, "largest": 0, "shown_of": 0}
-    if not any(entry.name == CLUSTERS and entry.bytes for entry in manifest.files):
+                            "picture": None, "largest": 0, "shown_of": 0, "semantic": None, "spared": None}
+    names = {entry.name for entry in manifest.files if entry.bytes}
+    if SPARED in names:
+        spared = read_table(manifest.file(SPARED)).sort_by([("cosine", "ascending"), ("id", "ascending")])
+        view["spared"] = {"of": len(spared), "pairs": _pairs(manifest, _spread(spared), fell=None)}
+    if CLUSTERS not in names:
         return view
-    table = read_table(manifest.file(CLUSTERS), ["cluster", "id", "source", "reason", "kept_id", "jaccard"])
+    table = read_table(manifest.file(CLUSTERS))
     sizes = pc.value_counts(table["cluster"].combine_chunks()).field("counts").to_numpy(zero_copy_only=False)
     if not len(sizes):
         return view
     counts = np.bincount(np.searchsorted(np.array(SIZES), sizes, side="right") - 1, minlength=len(SIZES)).tolist()
     edges = [str(a) if b == a + 1 else f"{a}–{b - 1}" if b else f"{a}+" for a, b in zip(SIZES, [*SIZES[1:], 0], strict=True)]
-    near = table.filter(pc.equal(table["reason"], "near_duplicate")).sort_by([("jaccard", "ascending"), ("id", "ascending")])
-    at = np.unique(np.linspace(0, len(near) - 1, min(PAIRS, len(near))).round().astype(int)) if len(near) else []
+    near = _fallen(table, "near_duplicate", "jaccard")
+    if "cosine" in table.column_names:
+        semantic = _fallen(table, "semantic_duplicate", "cosine")
+        view["semantic"] = {"of": len(semantic), "pairs": _pairs(manifest, _spread(semantic), fell="semantic_duplicate")}
     return view | {
         "clusters": len(sizes), "rows": len(table), "largest": int(sizes.max()), "shown_of": len(near),
         "picture": svg.histogram(counts, edges, "Clusters by size", fill=svg.PALETTE[3]), "sources": _sources(table),
-        "pairs": _pairs(manifest, near.take(np.array(at, dtype=np.int64)).to_pylist()),
+        "pairs": _pairs(manifest, _spread(near), fell="near_duplicate"),
     }
+
+
+def _fallen(table: Any, reason: str, score: str) -> Any:
+    return table.filter(pc.equal(table["reason"], reason)).sort_by([(score, "ascending"), ("id", "ascending")])
+
+
+def _spread(table: Any) -> list[dict[str, Any]]:
+    """Up to PAIRS rows from the first to the last one, evenly."""
+    at = np.unique(np.linspace(0, len(table) - 1, min(PAIRS, len(table))).round().astype(np.int64))
+    return table.take(at).to_pylist()
 
 
 def _sources(table: Any) -> list[tuple[str, str, int]]:
@@ -58,18 +75,28 @@ def _sources(table: Any) -> list[tuple[str, str, int]]:
     return sorted(found, key=lambda pair: (-pair[2], pair[0], pair[1]))[:SOURCES]
 
 
-def _pairs(manifest: Manifest, members: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The texts of the dropped rows and of those that stand for them, with what differs marked."""
-    dropped = _find(manifest, {m["id"] for m in members}, rejected=True)
-    kept = _find(manifest, {m["kept_id"] for m in members}, rejected=False)
+def _pairs(manifest: Manifest, members: list[dict[str, Any]], *, fell: str | None) -> list[dict[str, Any]]:
+    """The texts of rows and of the kept rows that they are near to, with what differs marked. `fell`: the reason for which the
+    former were dropped; None where they are kept as well.
+    """
+    own = _find(manifest, {m["id"] for m in members}, fell)
+    kept = _find(manifest, {m["kept_id"] for m in members}, None)
     return [{
-        "jaccard": m["jaccard"], "source": m["source"], "id": m["id"], "kept_id": m["kept_id"],
-        "dropped": marked(dropped[m["id"]], kept[m["kept_id"]]), "kept": marked(kept[m["kept_id"]], dropped[m["id"]]),
-    } for m in members if m["id"] in dropped and m["kept_id"] in kept]
+        "jaccard": m.get("jaccard"), "cosine": m.get("cosine"), "source": m["source"], "id": m["id"], "kept_id": m["kept_id"],
+        "dropped": marked(own[m["id"]], kept[m["kept_id"]]), "kept": marked(kept[m["kept_id"]], own[m["id"]]),
+        "other_numbers": _numbers_of(own[m["id"]]) != _numbers_of(kept[m["kept_id"]]),
+    } for m in members if m["id"] in own and m["kept_id"] in kept]
 
 
-def _find(manifest: Manifest, ids: set[str], *, rejected: bool) -> dict[str, str]:
-    """id → the beginning of the row's turns. Ids are read from all files, bodies only from batches that hold one of them."""
+def _numbers_of(turns: str) -> list[float]:
+    return sorted(set(numbers(turns)))
+
+
+def _find(manifest: Manifest, ids: set[str], fell: str | None) -> dict[str, str]:
+    """id → the beginning of the row's turns, among the rows dropped for that reason, or the kept ones where there is none. Ids
+    are read from all files, bodies only from batches that hold one of them.
+    """
+    rejected = fell is not None
     found: dict[str, str] = {}
     for entry in manifest.files:
         if entry.is_rejected != rejected or not (rejected or entry.split) or not ids - found.keys():
@@ -82,7 +109,7 @@ def _find(manifest: Manifest, ids: set[str], *, rejected: bool) -> dict[str, str
             for batch in file.iter_batches(batch_size=1024) if wanted else ():
                 for n in (n for n in wanted if start <= n < start + len(batch)):
                     row = batch.slice(n - start, 1).to_pylist()[0]
-                    if not rejected or row["reason"] == "near_duplicate":
+                    if not rejected or row["reason"] == fell:
                         found[names[n]] = "\n".join(turns_of(row["row"]) if rejected else turns_of_row(row))
                 start += len(batch)
                 if start > wanted[-1]:
