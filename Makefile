@@ -23,7 +23,7 @@ real: setup ## run recipe `real` over public files: make real DATA_ROOT=<folder>
 standalone: setup ## Airflow's web UI, scheduler and triggerer on this machine with the DAGs loaded; Ctrl-C stops them
 	@$(IN_ENV) python -m posttrain_airflow.leftovers && exec airflow standalone
 
-decontamination-card: setup ## precision and recall of decontamination into docs/; on labelled pairs: PAIRS=<file> DATA_ROOT=<folder>
+decontamination-card: setup ## precision and recall of decontamination into docs/; PAIRS=<file>: on labelled pairs, DATA_ROOT=<folder>: on real evals
 	@$(IN_ENV) python -m posttrain.decontaminate.card $(if $(PAIRS),--pairs "$(PAIRS)") $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)")
 
 test: setup ## run the tests

@@ -25,8 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.collect import source_files
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.coverage import score_turns
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index, read_items
+from posttrain.decontaminate.eval_sets import read_items
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.texts import eval_texts, user_turns
 from posttrain.raw_files import Broken, read_raw_file
 from posttrain.recipe import Decontaminate, Recipe, load_recipe

@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posttrain.collect import source_files
-from posttrain.decontaminate.elastic import Cluster, ElasticSearch, Server, connect, ensure_index
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.build_index import index_eval_sets
+from posttrain.decontaminate.elastic import Cluster, ElasticSearch, Server, connect, open_elastic
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.search import embedded
 from posttrain.decontaminate.texts import user_turns
@@ -145,12 +146,12 @@ def gsm8k(cluster: Cluster, clock: Clock, root: Path, folder: str, share: float)
     turns = [user_turns(value)[-1][1] for _, value in read_raw_file(root / GSM8K["train"])]
     manifest, index = indexed((spec,), root, 0, f"{folder}/gsm8k")
     clock.start()
-    there = ElasticSearch(cluster, ensure_index(cluster, index, manifest.content), index)
-    print(f"GSM8K: {len(turns):,} training rows against {len(index.texts_of_item):,} items")
-    print(f"  index on the server             {clock.read()}")
-    clock.start()
-    found = compared(there, [[turn] for turn in turns], 0.5)
-    ours = clock.read()
+    with open_elastic(cluster, index, manifest.content, "gsm8k") as there:
+        print(f"GSM8K: {len(turns):,} training rows against {len(index.texts_of_item):,} items")
+        print(f"  index on the server             {clock.read()}")
+        clock.start()
+        found = compared(there, [[turn] for turn in turns], 0.5)
+        ours = clock.read()
     print(f"  all rows, grouped queries       {ours}   {len({i for _, i in found})} items, {len({r for r, _ in found})} rows")
     items = [words(text) for text in index.text.to_pylist()]
     chosen = random.Random(0).sample(items, max(1, round(share * len(items))))
@@ -176,12 +177,12 @@ def all_eval_sets(cluster: Cluster, clock: Clock, root: Path, folder: str, limit
             if not isinstance(value, Broken)]
     rows = random.Random(0).sample(rows, limit) if limit is not None and limit < len(rows) else rows
     clock.start()
-    there = ElasticSearch(cluster, ensure_index(cluster, index, manifest.content), index)
-    print(f"all eval sets: {len(rows):,} training rows against {len(index.texts_of_item):,} items")
-    print(f"  index on the server             {clock.read()}")
-    clock.start()
-    found = compared(there, rows, 0.5)
-    ours = clock.read()
+    with open_elastic(cluster, index, manifest.content, recipe.name) as there:
+        print(f"all eval sets: {len(rows):,} training rows against {len(index.texts_of_item):,} items")
+        print(f"  index on the server             {clock.read()}")
+        clock.start()
+        found = compared(there, rows, 0.5)
+        ours = clock.read()
     print(f"  all rows, grouped queries       {ours}   {len({r for r, _ in found}):,} rows")
     a_row = ours.processor / len(rows) * 1e6
     print(f"  {len(rows) / ours.wall:,.0f} rows/s of wall time, {a_row:.0f} µs of processor time a row")

@@ -1,4 +1,4 @@
-"""Preset `balanced` on real data: precision on labelled pairs, template wording, verbatim prompts, GSM8K.
+"""Preset `balanced` on real data: precision on labelled pairs, template wording, GSM8K.
 
     PYTHONPATH=include python benchmarks/precision.py ../shared/data [pairs.jsonl ...]
 
@@ -18,46 +18,20 @@ from pathlib import Path
 import numpy as np
 
 from posttrain.decontaminate.card import pairs_report
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.card.verbatim import real_index
+from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.matches import TrainingRow, decide, find_contamination, match_row
 from posttrain.decontaminate.normalize import spans, words
 from posttrain.decontaminate.search import embedded
 from posttrain.decontaminate.templates import TEMPLATE_ROWS, repeated_wordings, template_places
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import Broken, file_format, read_raw_file
-from posttrain.recipe import Decontaminate, load_recipe
-from posttrain.storage import ArtifactWriter
+from posttrain.recipe import Decontaminate
 
 OWN_PAIRS = [Path(__file__).with_name(name) for name in ("pairs_tuned.jsonl", "pairs_held_out.jsonl")]
 PRESETS = ("tulu3", "balanced")
 DOLLY = "google_flan-t5-base_decode_output.4of5.jsonl.gz"
 ROWS_AT_ONCE = 2_000
-
-
-def real_index(root: Path, folder: Path) -> EvalIndex:
-    recipe = load_recipe("real")
-    writer = ArtifactWriter(str(folder / "index"), stage="index_evals")
-    index_eval_sets(recipe.evals, root, recipe.seed, Decontaminate(), writer)
-    return load_index(writer.finish())
-
-
-def verbatim(index: EvalIndex) -> None:
-    """Every eval item as a training turn, its texts one below the other: what each preset finds of them."""
-    for preset in PRESETS:
-        items, missed, decisions = Counter[str](), Counter[str](), Counter[str]()
-        for begin in range(0, len(index.item_id), ROWS_AT_ONCE):
-            numbers = range(begin, min(begin + ROWS_AT_ONCE, len(index.item_id)))
-            texts = ["\n".join(index.text[k].as_py() for k in index.texts(n)) for n in numbers]
-            rows = [TrainingRow(str(n), "verbatim", [(0, text)]) for n, text in zip(numbers, texts, strict=True)]
-            found = find_contamination(rows, embedded(index), Decontaminate(preset=preset))
-            for n, findings in zip(numbers, found, strict=True):
-                name = index.eval_names[index.eval_of_item[n]]
-                own = [finding.decision for finding in findings if finding.match.item == n and finding.decision != "keep"]
-                items[name] += 1
-                missed[name] += not own
-                decisions["remove" if "remove" in own else "review" if own else "missed"] += 1
-        print(f"verbatim prompts, {preset}: {sum(items.values()):,} items of {len(items)} eval sets, {dict(decisions)}; "
-              f"missed: { {name: n for name, n in missed.items() if n} or 'none'}")
 
 
 def training_rows(root: Path) -> dict[str, list[TrainingRow]]:
@@ -134,7 +108,6 @@ def main(root: Path, pair_files: list[Path]) -> None:
         files = training_rows(root)
         flood(index, files)
         wrapped_rows(index, files)
-        verbatim(index)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from decontaminate import all_text
 from posttrain.collect import source_files
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.build_index import index_eval_sets
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.search import embedded
 from posttrain.decontaminate.similarity import WordMeasure, side_of, texts_of
 from posttrain.decontaminate.word_counts import turn_counts

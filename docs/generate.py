@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,17 @@ def reasons_page() -> str:
 def sources_page() -> str:
     """Every source family: licence, origin, columns, Hub id and revision, options, and what it was tested on."""
     from posttrain.convert.catalogue import REAL, catalogue
+    from posttrain.hub_revisions import COMMIT
 
     families = catalogue()
     layouts = [f for f in families if f["origin"] is None]
     published = [f for f in families if f["origin"] is not None]
     real = sum(f["tested"] == REAL for f in families)
+    commits = {f["hub"]: f["revision"] for f in published if f["hub"]}
+    pinned = sum(COMMIT.fullmatch(revision) is not None for revision in commits.values())
     return "\n".join([
-        SOURCES.format(families=len(families), layouts=len(layouts), published=len(published), real=real),
+        SOURCES.format(families=len(families), layouts=len(layouts), published=len(published), real=real, sets=len(commits),
+                       pinned=pinned),
         "## Layouts", "", "Origin and licence are the source's to state.", "",
         "| family | gives | reads | a row becomes | tested on |", "|---|---|---|---|---|",
         *(f"| `{f['name']}` | {', '.join(f['kinds'])} | {_columns(f)} | {f['layout']} | {_tested(f)} |" for f in layouts), "",
@@ -42,7 +47,7 @@ def sources_page() -> str:
         "| family | gives | licence | commercial use | Hub id or origin | revision | tested on |",
         "|---|---|---|---|---|---|---|",
         *(f"| `{f['name']}` | {', '.join(f['kinds'])} | {f['license']} | {f['commercial_use']} | {_hub(f)} "
-          f"| {f['revision'] or '–'} | {_tested(f)} |" for f in published), "",
+          f"| {_revision(f)} | {_tested(f)} |" for f in published), "",
         "| family | reads | a row becomes |", "|---|---|---|",
         *(f"| `{f['name']}` | {_columns(f)} | {f['layout']} |" for f in published), "",
         OPTIONS,
@@ -68,15 +73,24 @@ read where there is no a.
 last table names them. "by hand" means that no file of the publisher was at hand: rows were written in the schema that the
 publisher documents, other columns included (`tests/convert/test_published_schemas.py` for SFT).
 
-**Revision.** A commit where one is known. Nobody has looked up the commits of the others: their `main` is resolved to its commit
-when a source is collected; that commit is recorded and decides the artifact's key. To repeat a run, write it into the recipe.
+**Revision.** For {pinned} of the {sets} Hub sets the commit at which other public projects read them. The commits of the others
+are not known here: their branch is locked when it is first collected. The Hub's commit of that moment goes into the workspace,
+under `hub_revisions/`, and every later run collects that commit, without asking the Hub again, until somebody moves it.
+
+    python -m posttrain sources --locked            # data set, revision, commit, since when
+    python -m posttrain sources NAME --update       # a family or a Hub id: to the Hub's commit of today; says old and new
+    python -m posttrain sources --update --all
+
+The same holds for every tag or branch in a recipe, of eval sets too. A commit in the recipe needs no lock. Whichever it was, it
+is recorded with the artifact and decides its key.
 
 **Commercial use.** What the publisher's card or repository allows, by its licence text; "unclear" where none is stated. Texts by
 other models or from other sites may have terms of their own, which the table does not know. What counts in a run is the
 licence that the recipe states for its source. The licences of Tülu 3's sources come from its published record. The others were
 written down from memory of the cards, which could not be opened here: read the card before a release.
 
-**Reasoning traces** have no column of their own. They stand in `<think>` tags before the answer, or are left out: option `trace`.
+**Reasoning traces** stand in `<think>` tags before the answer, in the SFT rows' column `trace`, or nowhere: option `trace`.
+Rules, duplicates and decontamination look at turns, and the trainer learns turns: a trace in its own column is carried along.
 """
 
 OPTIONS = """## Options
@@ -110,6 +124,15 @@ def _tested(family: dict[str, Any]) -> str:
     return "real files" if family["tested_on"] else "by hand"
 
 
+def _revision(family: dict[str, Any]) -> str:
+    from posttrain.hub_revisions import COMMIT
+
+    revision = family["revision"]
+    if revision is None:
+        return "–"
+    return revision if COMMIT.fullmatch(revision) else f"{revision}, locked at first collect"
+
+
 def _hub(family: dict[str, Any]) -> str:
     if family["hub"] is None:
         return family["origin"]
@@ -120,6 +143,12 @@ def _hub(family: dict[str, Any]) -> str:
 
 PAGES = {"sources.md": sources_page, "reasons.md": reasons_page}
 
+
+def with_number_of_families(readme: str) -> str:
+    """The README with the number of source families of today."""
+    from posttrain.convert import FAMILIES
+
+    return re.sub(r"raw rows of \d+ source families", f"raw rows of {len(FAMILIES)} source families", readme)
 
 
 def write_filters_page(arguments: list[str]) -> None:
@@ -138,3 +167,5 @@ if __name__ == "__main__":
     else:
         for name, page in PAGES.items():
             (FOLDER / name).write_text(page(), encoding="utf-8")
+        readme = FOLDER.parent / "README.md"
+        readme.write_text(with_number_of_families(readme.read_text(encoding="utf-8")), encoding="utf-8")

@@ -69,11 +69,11 @@ def airflow_db() -> Path:
 def make_review_run() -> Any:
     """`make_review_run(workspace, data, rows, items, **sections)`: a run of recipe smoke as far as `decontaminate`.
 
-    `rows` are (id, question, answer) of SFT rows of source `train`; `items` are the questions of an eval set `exam`. An item
-    that has less than half and more than a third of its words in common with a row puts it into the review band.
+    `rows` are (id, question, answer) of SFT rows of source `train`, or examples; `items` are the questions of an eval set
+    `exam`. An item that has less than half and more than a third of its words in common with a row puts it into the review band.
     """
 
-    def make(workspace: str, data: Path, rows: list[tuple[str, str, str]], items: list[str], run_id: str = "reviewed",
+    def make(workspace: str, data: Path, rows: list[Any], items: list[str], run_id: str = "reviewed",
              **sections: Any) -> Any:
         from posttrain import pipeline
         from posttrain.recipe import check_recipe
@@ -91,12 +91,14 @@ def make_review_run() -> Any:
         try:
             run = start_run(check_recipe(value | sections, "test"), run_id, until="mix", workspace=workspace)
             for stage, examples in {"filter": rows, "improve": [], "synthesize": []}.items():
-                writer = ArtifactWriter(f"{workspace}/artifacts/{stage}/{sha256_json([rows, items])[:12]}-{run_id}", stage=stage)
-                for row_id, question, answer in examples:
-                    writer.read("train")
-                    writer.keep(SFTExample(
-                        id=row_id, source="train", category="math", skill="addition", language="en", license="MIT",
-                        messages=(Message("user", question), Message("assistant", answer))))
+                made = f"{sha256_json([str(rows), items])[:12]}-{run_id}"
+                writer = ArtifactWriter(f"{workspace}/artifacts/{stage}/{made}", stage=stage)
+                for row in examples:
+                    example = row if not isinstance(row, tuple) else SFTExample(
+                        id=row[0], source="train", category="math", skill="addition", language="en", license="MIT",
+                        messages=(Message("user", row[1]), Message("assistant", row[2])))
+                    writer.read(example.source)
+                    writer.keep(example)
                 run.record(stage, StageResult(writer.finish(), False, "made by a test"))
             pipeline.index_evals(run)
             pipeline.decontaminate(run)

@@ -9,16 +9,19 @@ import os
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from posttrain.cli import STAGE_COMMANDS, main, spread_values
 from posttrain.cli.rows import read_file, read_inputs, to_example
-from posttrain.recipe import STAGES
+from posttrain.decontaminate.review.decision_log import DecisionLog
+from posttrain.recipe import RECIPE_FOLDER, STAGES
 from posttrain.schema import Message, PreferencePair, Rejected, RLVRExample, SFTExample, UnreadableRow
 from posttrain.storage import load_manifest, read_examples, read_rejected
 
@@ -343,3 +346,29 @@ def test_parquet_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
     parquet = tmp_path / "work" / "rows-0000" / "part-sft-00000.parquet"
     assert list(read_file(parquet)) == first
     assert not any(isinstance(found, Rejected) for found in first)
+
+
+def test_review_takes_what_people_of_the_workspace_decided(tmp_path: Path) -> None:
+    question = "Tom has 31 apples and buys 8. How many now?"
+    write_jsonl(tmp_path / "rows.jsonl", [{"instruction": question, "output": "31 + 8 = 39\n#### 39"}])
+    (tmp_path / "evals").mkdir()
+    item = question + " Write one line for each step and say it in full sentences."
+    write_jsonl(tmp_path / "evals/exam.jsonl", [{"question": item}])
+    rule = {"preset": "tulu3", "cut_offs": {"ngram_coverage": {"review": 0.3}}}
+    recipe = yaml.safe_load((RECIPE_FOLDER / "smoke.yaml").read_text()) | {"decontaminate": rule, "name": "own"}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True))
+
+    def do(*arguments: str) -> dict[str, Any]:
+        return counts(posttrain(*arguments, "--json", folder=tmp_path))
+
+    given = ("--evals", "evals", "--recipe", "own.yaml")
+    do("collect", "--in", "rows.jsonl", "--out", "raw")
+    do("convert", "--family", "alpaca", "--in", "raw", "--out", "rows")
+    assert do("decontaminate", "--train", "rows", *given, "--out", "clean")["written"] == {"review_sft": 1}
+    assert do("review", "--in", "clean", *given, "--out", "first")["written"] == {"sft": 1}, "paraphrased"
+    log = DecisionLog(str(tmp_path / "workspace"))
+    (line,) = log.lines()
+    assert (line.action, line.who, line.run_id) == ("paraphrase", "unattended: paraphrase", "first")
+    log.append(lambda lines: [replace(line, action="delete", who="rita", by_person=True)])
+    assert do("review", "--in", "clean", *given, "--out", "second")["rows"] == {"read": 1, "kept": 0, "rejected": 1}
+    assert len(log.lines()) == 2

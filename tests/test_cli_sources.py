@@ -11,6 +11,8 @@ import pytest
 
 from posttrain.cli import main
 from posttrain.convert import FAMILIES
+from posttrain.convert.family import PARQUET_BRANCH
+from posttrain.hub_revisions import COMMIT
 from posttrain.storage import load_manifest, read_examples
 
 
@@ -54,6 +56,17 @@ def test_one_family_with_its_options(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_published_set_has_all_that_the_table_promises(facts: Any) -> None:
     assert facts.license and facts.columns and facts.layout.endswith(".") and facts.revision
     assert facts.non_commercial or "NC" not in facts.license.split("(")[0]
+
+
+def test_a_hub_set_has_one_revision_a_commit_but_for_eleven() -> None:
+    revisions: dict[str, set[str]] = {}
+    for family in FAMILIES.values():
+        if family.hub:
+            revisions.setdefault(family.hub, set()).add(family.revision)
+    assert all(len(found) == 1 for found in revisions.values())
+    unpinned = [hub for hub, (revision,) in revisions.items() if not COMMIT.fullmatch(revision)]
+    branches = {revision for hub in unpinned for revision in revisions[hub]}
+    assert branches == {"main", PARQUET_BRANCH} and (len(revisions), len(unpinned)) == (67, 11)
 
 
 def test_a_layout_has_no_licence_of_its_own() -> None:

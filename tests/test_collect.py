@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from posttrain.collect import SourceError, check_files, collect, pinned, source_files
-from posttrain.convert.flan import collection_of
 from posttrain.problems import raw_rows
 from posttrain.recipe import HubLoad, Source
 from posttrain.storage import ArtifactWriter, Manifest, read_rejected, read_rows
@@ -49,6 +48,7 @@ def test_rows_of_all_files_with_file_and_row(root: Path, tmp_path: Path) -> None
     assert manifest.by_source == {"tiny": {"read": 4, "kept": 3, "rejected": 1}}
     (broken,) = read_rejected(manifest)
     assert (broken["reason"], broken["raw_file"], broken["raw_row"], broken["row"]) == ("invalid_json", "b.jsonl", 1, '{"broken')
+    assert broken["field"] == "row"
 
 
 def test_the_manifest_says_where_the_rows_come_from(root: Path, tmp_path: Path) -> None:
@@ -129,18 +129,3 @@ class TestHub:
             {"instruction": "나", "input": "b"},
         ]
         assert manifest.facts["files"][0]["name"] == f"{repository}@{COMMIT}/default/train"
-
-    def test_files_of_a_repository_are_loaded_apart(
-        self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """As FLAN's sub-collections: the path of a file says which of them its rows belong to."""
-        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-        for name in ("cot_fsopt_data", "t0_fsopt_data", "dialog_fsopt_data"):
-            (tmp_path / "repository" / name).mkdir(parents=True)
-            (tmp_path / "repository" / name / "part.jsonl").write_text(json.dumps({"inputs": name, "targets": "a"}) + "\n")
-        files = ["cot_fsopt_data/*", "t0_fsopt_data/*"]
-        spec = _source({"kind": "hub", "id": str(tmp_path / "repository"), "revision": COMMIT, "files": files})
-        rows = list(read_rows(_collect(spec, root, tmp_path / "out"), "raw"))
-        assert [json.loads(row["raw"])["inputs"] for row in rows] == ["cot_fsopt_data", "t0_fsopt_data"]
-        assert [row["raw_row"] for row in rows] == [0, 0]
-        assert [collection_of((row["raw_file"], 0, {})) for row in rows] == ["cot_fsopt", "t0_fsopt"]

@@ -137,20 +137,27 @@ def chatbot_topics(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType
     return module
 
 
-def test_the_test_of_the_data_page_passes(project: Path, chatbot_topics: ModuleType) -> None:
+def family_of(project: Path, chatbot_topics: ModuleType) -> Family:
+    line = block_of(project, "python", '"chatbot_topics": Family(')
+    return eval("{" + line + "}", {"Family": Family, **vars(chatbot_topics)})["chatbot_topics"]
+
+
+def test_the_test_of_the_data_page_passes(
+    project: Path, chatbot_topics: ModuleType, test_data: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(FAMILIES, "chatbot_topics", family_of(project, chatbot_topics))
     names: dict[str, Any] = {}
     exec(block_of(project, "python", "def test_what_is_refused"), names)
-    tests = [name for name in names if name.startswith("test_")]
-    assert len(tests) == 2
-    for name in tests:
-        names[name]()
+    tests = [names[name] for name in names if name.startswith("test_")]
+    assert len(tests) == 3
+    for test in tests:
+        test(*([test_data] if "test_data" in test.__annotations__ else []))
 
 
 def test_the_function_of_the_data_page_reads_the_real_file(
     project: Path, chatbot_topics: ModuleType, test_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    line = block_of(project, "python", '"chatbot_topics": Family(')
-    family = eval("{" + line + "}", {"Family": Family, **vars(chatbot_topics)})["chatbot_topics"]
+    family = family_of(project, chatbot_topics)
     monkeypatch.setitem(FAMILIES, "chatbot_topics", family)
     source = yaml.safe_load(block_of(project, "yaml", "family: chatbot_topics"))["sources"][0]
     path = test_data / source["load"]["path"]

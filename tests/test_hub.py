@@ -143,3 +143,11 @@ def test_a_push_that_cannot_be_is_refused_before_any_work(
         check_push(name)
     done = convert(tmp_path, "--push-to-hub", name)
     assert done.returncode == 1 and says in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_a_hub_that_cannot_be_reached_leaves_the_rows_and_says_where(tmp_path: Path) -> None:
+    done = convert(tmp_path, "--push-to-hub", "somebody/colours", HF_ENDPOINT="http://127.0.0.1:9", HF_TOKEN="hf_test",
+                   HF_HUB_OFFLINE="0")
+    assert done.returncode == 1 and json.loads(done.stdout)["rows"]["kept"] == 4
+    assert "somebody/colours was not pushed to http://127.0.0.1:9" in done.stderr and str(tmp_path / "out") in done.stderr
+    assert "hf_test" not in done.stderr

@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.raw_files import Broken, file_format, is_header, read_raw_file, rows_of
+from posttrain.raw_files import Broken, file_format, is_header, parse_json, read_raw_file, rows_of
 
 ROWS = [{"question": "2+3?", "answer": "5"}, {"question": "양파는 어떤 부위인가요?", "answer": "줄기"}]
 
@@ -47,6 +47,31 @@ def test_every_format_plain_and_compressed(format: str, compression: str, tmp_pa
         "parquet": _parquet(tmp_path),
     }[format]
     assert list(read_raw_file(_write(tmp_path / f"rows.4of5.{format}{compression}", data))) == list(enumerate(ROWS))
+
+
+@pytest.mark.parametrize("compression", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_under_the_name_of_lines(indent: int | None, compression: str, tmp_path: Path) -> None:
+    """As hh-rlhf's red_team_attempts.jsonl.gz."""
+    data = json.dumps(ROWS, indent=indent).encode()
+    assert list(read_raw_file(_write(tmp_path / f"rows.jsonl{compression}", data))) == list(enumerate(ROWS))
+
+
+@pytest.mark.parametrize("lines", [
+    [["a question", "an answer"]],  # a pair
+    [[{"role": "user", "content": "a question"}, {"role": "assistant", "content": "an answer"}]],  # a conversation
+    [[{"from": "human", "value": "a question"}]],
+    [[{"a": 1}], [{"a": 2}]],
+    [[]],
+])
+def test_lines_that_are_lists_are_rows(lines: list[Any], tmp_path: Path) -> None:
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    assert _read(_write(tmp_path / "rows.jsonl", data)) == lines
+
+
+def test_a_broken_first_line_that_begins_like_an_array_is_one_broken_line(tmp_path: Path) -> None:
+    first, second = _read(_write(tmp_path / "rows.jsonl", b'["a question", "an ans\n["a question", "an answer"]\n'))
+    assert isinstance(first, Broken) and second == ["a question", "an answer"]
 
 
 def test_zst_of_several_frames_is_read_to_its_end(tmp_path: Path) -> None:
@@ -117,7 +142,13 @@ class TestJson:
 
     def test_one_row_with_half_a_surrogate_pair_does_not_take_the_others_along(self, tmp_path: Path) -> None:
         good, broken = _read(_write(tmp_path / "rows.json", b'[{"a": 1}, {"a": "\\udc00"}]'))
-        assert (good, broken.reason) == ({"a": 1}, "undecodable_text")
+        assert (good, broken.reason, broken.field) == ({"a": 1}, "undecodable_text", "a")
+
+    def test_the_field_of_a_wrong_character_is_named(self, tmp_path: Path) -> None:
+        row = b'{"id": "\xed\x95\x9c", "turns": [{"value": "ok"}, {"value": "b\xffd"}]}\n{"b\\ud800d": 1}\n{"cut\n'
+        in_a_value, in_a_name, cut = _read(_write(tmp_path / "rows.jsonl", row))
+        assert (in_a_value.field, in_a_name.field, cut.field) == ("turns.1.value", "row", "row")
+        assert "not UTF-8" in in_a_value.detail
 
 
 class TestLines:
@@ -245,3 +276,19 @@ class TestDamage:
 def test_file_format() -> None:
     names = ["a.4of5.jsonl.gz", "a.JSON", "a.csv.zst", "manifest", "a.gz", "a.txt"]
     assert [file_format(Path(name)) for name in names] == ["jsonl", "json", "csv", None, None, "txt"]
+
+
+@pytest.mark.parametrize("text", [
+    "[NaN, -Infinity, 1e400]", "-0", "-0.0", "1E5", "18446744073709551616", "12345678901234567890.5e-7", '"\\ud83d\\ude00"',
+    '{"a": 1, "a": 2}', "01", "1.", "[1,]", '"a\tb"', "nul", "[] x", "{'a': 1}", '"\\x"', "[" * 5000, "+1", "\ufeff1",
+])
+def test_json_is_read_as_the_json_module_reads_it(text: str) -> None:
+    """The reader in use is a faster one, which is stricter."""
+    try:
+        expected = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+        assert isinstance(found, Broken)
+        assert found.detail == str(error)
+    else:
+        assert repr(parse_json(text)) == repr(expected)

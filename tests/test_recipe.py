@@ -397,6 +397,14 @@ def test_the_test_split_of_gsm8k_cannot_be_reached_as_rlvr_data(tulu):
     assert any(isinstance(e.load, HubLoad) and (e.load.id, e.load.split) == ("openai/gsm8k", "test") for e in tulu.evals)
 
 
+@pytest.mark.parametrize("name", ["tulu3-8b", "tulu3-70b", "tulu3-405b"])
+def test_a_recipe_pins_a_hub_set_as_the_table_of_families_does(name):
+    known = {family.hub: family.revision for family in FAMILIES.values()}
+    loads = [source.load for source in load_recipe(name).sources]
+    found = {load.id: load.revision for load in loads if isinstance(load, HubLoad) and load.id in known}
+    assert found and found == {hub: known[hub] for hub in found}
+
+
 def test_a_test_question_of_gsm8k_is_refused_by_the_converter_itself(test_data, tmp_path, tulu):
     path = test_data / "eval" / "openai__grade-school-math" / "test.jsonl.gz"
     rows = [("test.jsonl.gz", number, value) for number, value in read_raw_file(path)]
@@ -475,7 +483,8 @@ def test_the_bigger_recipes_load_nothing_that_they_do_not_mix(name):
     recipe = load_recipe(name)
     mixed = {amount.source for split in ("sft", "preference", "rlvr") for amount in getattr(recipe.mix, split)}
     assert {source.name for source in recipe.sources} == mixed
-    assert recipe.evals == load_recipe("tulu3-8b").evals and recipe.decontaminate == load_recipe("tulu3-8b").decontaminate
+    assert recipe.evals == load_recipe("tulu3-8b").evals and (
+        recipe.decontaminate.model_dump() == load_recipe("tulu3-8b").decontaminate.model_dump())
 
 
 # ---------------------------------------------------------------- one recipe on top of another
@@ -545,6 +554,7 @@ def test_a_base_that_cannot_be_had_is_refused(tmp_path, line, said):
 @pytest.mark.parametrize(("change", "said"), [
     ({"quotas": {"math": 5.0}}, "mix.quotas.math: Input should be a valid integer"),
     ({"language_quotas": {"ko": -1}}, "mix.language_quotas.ko: Input should be greater than or equal to 0"),
+    ({"language_quotas": {"Korean": 5}}, "mix.language_quotas.Korean.[key]: 'Korean' is no language code such as ko or zh-Hant"),
     ({"disjoint": ["rlvr"]}, "mix.disjoint: name at least two splits, each once"),
     ({"disjoint": ["rlvr", "eval"]}, "mix.disjoint.1: Input should be 'sft'"),
     ({"temperature": {"sft": {"sources": ["questions"], "total": 5, "temperature": 2}}},

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.recipe import STAGES, load_recipe
-from posttrain.run import Run, load_run, rounds_of, run_ids, run_slug, start_run
+from posttrain.recipe import STAGES, RecipeError, load_recipe
+from posttrain.run import Run, load_run, readable_runs, rounds_of, run_ids, run_slug, start_run
 from posttrain.storage import ArtifactWriter, StorageError, read_json
 
 
@@ -129,6 +129,18 @@ def test_the_rounds_of_a_loop_in_order(recipe, tmp_path):
     first = start_run(recipe, "one", workspace=str(tmp_path))
     assert [run.run_id for run in rounds_of(second)] == ["one", "one.round2"] == [run.run_id for run in rounds_of(first)]
     assert rounds_of(other) == [other]
+
+
+def test_a_run_whose_recipe_is_none_any_more_does_not_stand_in_the_way(recipe, tmp_path, caplog):
+    """As after a family was renamed: other runs of the workspace go on, are listed and have their report."""
+    old, new = (start_run(recipe, name, workspace=str(tmp_path)) for name in ("old", "new"))
+    path = Path(old.folder) / "run.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"gsm8k"', '"gsm9k"'), encoding="utf-8")
+    assert rounds_of(new) == [new]
+    assert list(readable_runs(str(tmp_path))) == [new]
+    assert "run old is left out" in caplog.text and "gsm9k" in caplog.text
+    with pytest.raises(RecipeError, match="gsm9k"):
+        load_run("old", str(tmp_path))
 
 
 # ---------------------------------------------------------------- records

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from posttrain import shards
-from posttrain.decontaminate.index import index_eval_sets
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.duplicates.settings import Duplicates, NearDuplicates
 from posttrain.filters import filter_examples

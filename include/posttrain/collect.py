@@ -9,15 +9,16 @@ import glob
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from posttrain.hub_revisions import HubRevisionError, commit_of
 from posttrain.problems import forum_rows, raw_rows
 from posttrain.raw_files import READERS, Broken, file_format, read_raw_file
 from posttrain.schema import RAW_SCHEMA, Rejected
-from posttrain.storage import sha256_file
+from posttrain.storage import sha256_file, workspace_url
 
 if TYPE_CHECKING:
     from posttrain.recipe import FileLoad, HubLoad, Load, ProceduralLoad, Source
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 SHOWN_PROBLEMS = 5
 """A wrong data root makes every file of a recipe missing; a few of them say so."""
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
-
 
 class SourceError(ValueError):
     """A source cannot be loaded. The message names the path and the data root, or the Hub id and revision."""
@@ -38,16 +37,20 @@ class SourceError(ValueError):
 # ---------------------------------------------------------------- what decides the artifact's key
 
 
-def pinned(load: Load, root: Path, seed: int) -> dict[str, Any]:
+def pinned(load: Load, root: Path, seed: int, workspace: str | None = None) -> dict[str, Any]:
     """What a load stands for, exactly: files by sha256, a Hub data set by commit, a procedural one by settings and seed.
 
-    Raises SourceError where a file is missing or a revision cannot be resolved.
+    A branch or tag of a Hub data set is locked to its commit in the workspace (`hub_revisions`). Raises SourceError where a file
+    is missing or a revision cannot be resolved.
     """
     if load.kind == "file":
         files = [[raw_name(path, root), sha256_file(str(path))] for path in source_files(load, root)]
         return {"kind": "file", "files": files}
     if load.kind == "hub":
-        return load.model_dump(mode="json") | {"commit": _commit(load)}
+        try:
+            return load.model_dump(mode="json") | {"commit": commit_of(load.id, load.revision, workspace or workspace_url())}
+        except HubRevisionError as error:
+            raise SourceError(str(error)) from error
     return load.model_dump(mode="json") | {"seed": seed}
 
 
@@ -84,24 +87,6 @@ def raw_name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def _commit(load: HubLoad) -> str:
-    if COMMIT.fullmatch(load.revision):
-        return load.revision
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        commit = HfApi().dataset_info(load.id, revision=load.revision).sha
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise SourceError(
-            f"revision {load.revision!r} of the Hub data set {load.id!r} cannot be resolved to a commit ({error}); "
-            "give the commit (40 hex digits), which needs no look-up"
-        ) from error
-    if not commit:
-        raise SourceError(f"the Hub names no commit for revision {load.revision!r} of {load.id!r}")
-    return commit
-
-
 # ---------------------------------------------------------------- collecting
 
 
@@ -113,7 +98,7 @@ def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[
     """
     pin = pin or pinned(spec.load, root, seed)
     hashes, facts = dict(pin["files"]) if spec.load.kind == "file" else {}, []
-    for name, rows in _raw_files(spec.load, root, seed):
+    for name, rows in _raw_files(spec.load, root, seed, pin):
         number, kept, own = -1, 0, hashlib.sha256()
         for number, value in rows:
             out.read(spec.name)
@@ -121,7 +106,7 @@ def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[
                 if value.reason == "damaged_file":
                     log.warning("%s is damaged, and only %d rows of it can be read: %s", name, number, value.detail)
                 out.reject(Rejected(reason=value.reason, source=spec.name, raw_file=name, raw_row=number,
-                                    detail=value.detail, row=value.text))
+                                    field=value.field, detail=value.detail, row=value.text))
                 continue
             raw = json.dumps(value, ensure_ascii=False, default=str)
             own.update(raw.encode())
@@ -129,35 +114,84 @@ def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[
             kept += 1
             out.kept(spec.name)
             out.write("raw", {"raw_file": name, "raw_row": number, "raw": raw}, RAW_SCHEMA)
-        if spec.load.kind == "file":
-            if number < 0:
-                log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", name, spec.name)
-                out.read(spec.name)
-                out.reject(Rejected(reason="empty_file", source=spec.name, raw_file=name, raw_row=0, row=f"{name}: no row"))
-            if sha256_file(str(root / name)) != hashes.get(name):
-                raise SourceError(f"{name} of source {spec.name} changed while it was read; start again when it is finished")
+        if number < 0:
+            log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", name, spec.name)
+            out.read(spec.name)
+            out.reject(Rejected(reason="empty_file", source=spec.name, raw_file=name, raw_row=0, row=f"{name}: no row"))
+        if spec.load.kind == "file" and sha256_file(str(root / name)) != hashes.get(name):
+            raise SourceError(f"{name} of source {spec.name} changed while it was read; start again when it is finished")
         facts.append({"name": name, "sha256": hashes.get(name) or own.hexdigest(), "rows": kept})
     out.facts = {"origin": spec.origin, "license": spec.license, "non_commercial": spec.non_commercial, "files": facts}
 
 
-def _raw_files(load: Load, root: Path, seed: int) -> Iterator[tuple[str, Iterator[tuple[int, Any]]]]:
+def _raw_files(load: Load, root: Path, seed: int, pin: dict[str, Any]) -> Iterator[tuple[str, Iterator[tuple[int, Any]]]]:
     """(name, rows) of every raw file."""
     if load.kind == "file":
         for path in source_files(load, root):
             yield raw_name(path, root), read_raw_file(path)
     elif load.kind == "hub":
-        commit = _commit(load)
-        for files in load.files or (None,):
-            part = files or f"{load.config or 'default'}/{load.split}"
-            yield f"{load.id}@{commit}/{part}", enumerate(_hub_rows(load, commit, files))
+        yield from hub_files(load, pin["commit"])
     else:
         yield "procedural", enumerate(_procedural_rows(load, seed))
 
 
-def _hub_rows(load: HubLoad, commit: str, files: str | None) -> Iterator[Any]:
-    from datasets import load_dataset
+def hub_files(load: HubLoad, commit: str) -> Iterator[tuple[str, Iterator[tuple[int, Any]]]]:
+    """(name, rows) of a Hub data set at exactly this commit: of each of its `files`, or of the split as one.
 
-    yield from load_dataset(load.id, load.config, split=load.split, revision=commit, data_files=files)
+    Raises SourceError where the commit cannot be had.
+    """
+    if load.files:
+        for path, name in _downloaded(load, commit):
+            yield f"{load.id}@{commit}/{name}", read_raw_file(path)
+    else:
+        yield f"{load.id}@{commit}/{load.config or 'default'}/{load.split}", enumerate(_split_rows(load, commit))
+
+
+def _downloaded(load: HubLoad, commit: str) -> list[tuple[Path, str]]:
+    """The files of the repository that `files` names, in that order: where each lies here, and its path there."""
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        folder = Path(snapshot_download(load.id, repo_type="dataset", revision=commit, allow_patterns=list(load.files)))
+    except (errors.HTTPError, errors.HFValidationError, OSError) as error:
+        raise SourceError(f"files of the Hub data set {load.id!r} at commit {commit} cannot be had: {error}") from error
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found: list[tuple[Path, str]] = []
+    for pattern in load.files:
+        matching = [name for name in names if _matches(name, pattern)]
+        if not matching:
+            raise SourceError(f"the Hub data set {load.id!r} has no file {pattern!r} at commit {commit}")
+        for name in matching:
+            if file_format(folder / name) is None:
+                raise SourceError(f"{name} of the Hub data set {load.id!r}: no reader for this ending; allowed: "
+                                  f"{', '.join(READERS)}, each also .gz or .zst; narrow `files` ({pattern!r}) down")
+            found.append((folder / name, name))
+    return found
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """As a glob: `*` stays within a folder."""
+    parts, patterns = name.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def _split_rows(load: HubLoad, commit: str) -> Iterator[Any]:
+    from datasets import load_dataset_builder
+    from datasets.packaged_modules.cache.cache import Cache
+
+    try:
+        builder = load_dataset_builder(load.id, load.config, revision=commit)
+        if isinstance(builder, Cache):  # the Hub is out of reach, and `datasets` took the commit that it prepared last
+            builder = Cache(repo_id=load.id, dataset_name=builder.dataset_name, config_name=builder.config.name,
+                            version=str(builder.config.version), hash=commit)
+        builder.download_and_prepare()
+        rows = builder.as_dataset(split=load.split)
+    except (OSError, ValueError, RuntimeError) as error:
+        # `datasets` has a RuntimeError for a repository with a loading script, which it does not run.
+        hint = "; name its data files under `files` of the load" if isinstance(error, RuntimeError) else ""
+        raise SourceError(f"the Hub data set {load.id!r} at commit {commit} cannot be loaded ({load.config or 'default'}, "
+                          f"split {load.split}): {error}{hint}") from error
+    yield from rows
 
 
 def _procedural_rows(load: ProceduralLoad, seed: int) -> Iterator[Any]:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class PushRefused(RuntimeError):
-    """The rows cannot be pushed: no token, or a name that is no ENTITY/NAME."""
+    """The rows cannot be pushed: no token, a name that is no ENTITY/NAME, or a Hub that does not take them."""
 
 
 def check_push(name: str) -> str:
@@ -32,15 +32,23 @@ def check_push(name: str) -> str:
 
 
 def push_rows(manifest: Manifest, name: str) -> str:
-    """Upload the rows of an artifact as the private data set ENTITY/NAME, one configuration a split; returns its address."""
+    """Upload the rows of an artifact as the private data set ENTITY/NAME, one configuration a split; returns its address.
+
+    Raises PushRefused where the Hub cannot be reached or refuses; the artifact stays.
+    """
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=check_push(name))
     with tempfile.TemporaryDirectory(prefix="posttrain-push-") as folder:
         write_dataset(manifest, name, Path(folder))
-        url = api.create_repo(name, repo_type="dataset", private=True, exist_ok=True)
-        api.upload_folder(repo_id=name, repo_type="dataset", folder_path=folder,
-                          commit_message=f"{sum(manifest.written.values()):,} rows, artifact {manifest.key}")
+        try:
+            url = api.create_repo(name, repo_type="dataset", private=True, exist_ok=True)
+            api.upload_folder(repo_id=name, repo_type="dataset", folder_path=folder,
+                              commit_message=f"{sum(manifest.written.values()):,} rows, artifact {manifest.key}")
+        except Exception as error:  # of the HTTP client below huggingface_hub, which has changed with its versions
+            raise PushRefused(f"{name} was not pushed to {api.endpoint}: {type(error).__name__}: {error}; the rows lie in "
+                              f"{manifest.path}; look at the network, at HF_TOKEN and whose the name is, then repeat the command "
+                              "with another --out") from error
     log.info("pushed to %s", url)
     return str(url)
 

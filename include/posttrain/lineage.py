@@ -9,7 +9,7 @@ from typing import Any
 
 from posttrain.duplicates.clusters import VERDICTS
 from posttrain.filters import RULES
-from posttrain.run import Run, load_run, run_ids
+from posttrain.run import Run, readable_runs
 from posttrain.storage import Manifest, join, load_manifest, open_parquet
 
 KEPT_IN = ("mix", "review", "decontaminate", "synthesize", "improve", "filter", "convert")
@@ -64,8 +64,7 @@ def close_ids(row_id: str, runs: list[Run]) -> list[str]:
 
 
 def _newest_first(workspace: str) -> list[Run]:
-    runs = [load_run(run_id, workspace) for run_id in reversed(run_ids(workspace))]
-    return sorted(runs, key=lambda run: not run.has("release"))
+    return sorted(readable_runs(workspace), key=lambda run: not run.has("release"))
 
 
 # ---------------------------------------------------------------- walking

@@ -37,7 +37,7 @@ def collect(run: Run, source: str) -> StageResult:
     from posttrain import collect
 
     spec = run.recipe.source(source)
-    pin = collect.pinned(spec.load, data_root(), run.recipe.seed)
+    pin = collect.pinned(spec.load, data_root(), run.recipe.seed, run.workspace)
     settings = {"load": pin, "source": spec.name,
                 "origin": spec.origin, "license": spec.license}
     return run.stage("collect", "posttrain.collect", inputs=[], settings=settings, part=source,
@@ -97,14 +97,15 @@ def synthesize(run: Run) -> StageResult:
 
 def index_evals(run: Run) -> StageResult:
     """Eval sets → normalised index, with the sha256 of every eval file; eval files are never written."""
-    from posttrain.decontaminate.index import index_eval_sets, pinned_evals
+    from posttrain.decontaminate.build_index import index_eval_sets
+    from posttrain.decontaminate.eval_sets import pinned_evals
 
     settings = {
         "evals": pinned_evals(run.recipe.evals, data_root(), run.recipe.seed),
         "ngram_size": run.recipe.decontaminate.ngram_size, "index": run.recipe.decontaminate.index,
         "dense_model": run.recipe.decontaminate.dense_model,
     }
-    return run.stage("index_evals", "posttrain.decontaminate.index", inputs=[], settings=settings,
+    return run.stage("index_evals", "posttrain.decontaminate.build_index", inputs=[], settings=settings,
                      work=lambda out: index_eval_sets(run.recipe.evals, data_root(), run.recipe.seed,
                                                       run.recipe.decontaminate, out))
 
@@ -124,17 +125,16 @@ def review(run: Run) -> StageResult:
     """The review band: what people decided holds; the rest is done unattended, and checked again."""
     from posttrain.decontaminate.index import load_index
     from posttrain.decontaminate.review.band import log_unattended, review_band
-    from posttrain.decontaminate.review.decision_log import DecisionLog, in_force
+    from posttrain.decontaminate.review.decision_log import DecisionLog, as_settings, decided_about
     from posttrain.decontaminate.review.queue import has_band, read_queue
     from posttrain.teacher.client import open_teacher
 
     index, decontaminated, log = run.manifest("index_evals"), run.manifest("decontaminate"), DecisionLog(run.workspace)
     settings = _review_settings(run)
     items = read_queue(decontaminated, load_index(index)) if has_band(decontaminated) else []
-    mine = {(item.content, content) for item in items for content in item.evals}
-    decided = {pair: line for pair, line in in_force(log.lines()).items() if pair in mine} if mine else {}
-    if decided:  # another decision is another artifact
-        settings["decisions"] = sorted([*pair, line.id, line.action, line.who] for pair, line in decided.items())
+    decided = decided_about(log.lines(), ((item.content, item.evals) for item in items))
+    if decided:
+        settings["decisions"] = as_settings(decided)
 
     def work(out: Any) -> None:
         with open_teacher(run.recipe.teacher, run.workspace, run.recipe.seed) as teacher:

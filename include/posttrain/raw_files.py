@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
@@ -26,11 +27,13 @@ from posttrain.zstd_file import open_zstd
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A row that is not there to be converted. `reason` is a key of `schema.REASONS`; `text` is what stands in the file."""
+    """A row that is not there to be converted. `reason` is a key of `schema.REASONS`; `text` is what stands in the file;
+    `field` is the one that cannot be read (`turns.1.value`), or `row`."""
 
     reason: str
     detail: str
     text: str
+    field: str = "row"
 
 
 Rows = Iterator[tuple[int, Any]]
@@ -47,10 +50,11 @@ def file_format(path: Path) -> str | None:
 def read_raw_file(path: Path | str) -> Rows:
     """The rows of a file as (row number, value); a value is any JSON value, or `Broken`.
 
-    Row numbers are 0-based: the line in jsonl and txt, the record elsewhere. Layouts of a json file: an array of
-    rows; an object with one list of rows among its values (`{"dev": [...]}`), SQuAD's `data` giving one row a
-    question; an object of objects, one row each with its key as `_key`; an object of columns (equally long lists, empty
-    ones left out), one row an index; any other value is one row. A csv or tsv file without a header has columns c0, c1, …
+    Row numbers are 0-based: the line in jsonl and txt, the record elsewhere. Layouts of a json file: an array of rows; an object
+    with one list of rows among its values (`{"dev": [...]}`), SQuAD's `data` giving one row a question; an object of objects, one
+    row each with its key as `_key`; an object of columns (equally long lists, empty ones left out), one row an index; any other
+    value is one row. A jsonl file that is one array of objects is read as that. A csv or tsv file without a header has columns
+    c0, c1, …
 
     A file that is cut off or damaged gives the rows before the damage, then one `Broken` for all that follows.
 
@@ -83,7 +87,17 @@ def _open_binary(path: Path) -> Any:
     return open_zstd(path) if path.suffix == ".zst" else gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+def first_bytes(path: Path, number: int = 1 << 13) -> bytes:
+    """What a file begins with, unpacked; nothing of one that is damaged there."""
+    try:
+        with _open_binary(path) as f:
+            return bytes(f.read(number))
+    except (EOFError, OSError, zlib.error, zstandard.ZstdError):
+        return b""
+
+
+_LONE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _checked(text: str, value: Any) -> Any:
@@ -92,8 +106,13 @@ def _checked(text: str, value: Any) -> Any:
 
 
 def _may_hold_surrogates(text: str) -> bool:
-    plain = text.isascii() and "\\u" not in text  # most texts, at a hundredth of the time
-    return not plain and _SURROGATE.search(text) is not None
+    if "\\u" in text and _ESCAPED_SURROGATE.search(text):
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _encodable(value: Any) -> Any:
@@ -101,8 +120,21 @@ def _encodable(value: Any) -> Any:
     try:
         written.encode()
     except UnicodeEncodeError as error:
-        return Broken("undecodable_text", error.reason, _printable(written))
+        detail = f"{ascii(written[error.start])}: a byte that is not UTF-8, or half a surrogate pair"
+        return Broken("undecodable_text", detail, _printable(written), _not_encodable(value) or "row")
     return value
+
+
+def _not_encodable(value: Any) -> str:
+    """Where the first text with a lone surrogate stands among the values: `turns.1.value`; empty where there is none."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        if isinstance(inner, str):
+            if not inner.isascii() and _LONE.search(inner):
+                return _printable(str(name))
+        elif below := _not_encodable(inner):
+            return f"{_printable(str(name))}.{below}"
+    return ""
 
 
 def _printable(text: str) -> str:
@@ -133,6 +165,10 @@ def _shallow(text: str, value: Any) -> Any:
 
 def _parse(text: str) -> Any:
     try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        pass  # NaN, Infinity, 1e400 and half a surrogate pair, which the json module reads, or no JSON: it says what is wrong
+    try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         return Broken("invalid_json", str(error), _printable(text))
@@ -148,10 +184,33 @@ def parse_json(line: str) -> Any:
 
 
 def _read_jsonl(path: Path) -> Rows:
+    if _is_array(path):
+        yield from _read_json(path)
+        return
     with _open_text(path) as lines:
         for row, line in enumerate(lines):
             if line.strip():
                 yield row, parse_json(line.strip())
+
+
+TURN_FIELDS = frozenset({"role", "from"})
+"""A list of objects with one of them is a conversation, which is one row."""
+
+
+def _is_array(path: Path) -> bool:
+    """Whether a file called .jsonl is one array of rows, as hh-rlhf's red_team_attempts.jsonl.gz is. Lines may be lists, too."""
+    with _open_text(path) as lines:
+        texts = (line.strip() for line in lines)
+        first = next(filter(None, texts), "")
+        if not first.startswith("["):
+            return False
+        alone = not any(texts)
+    value = _parse(first)
+    if isinstance(value, Broken) and not alone:
+        with _open_text(path) as lines:
+            value, alone = _parse(lines.read()), True
+    return alone and isinstance(value, list) and bool(value) and all(
+        isinstance(row, dict) and not TURN_FIELDS & row.keys() for row in value)
 
 
 def _read_txt(path: Path) -> Rows:
@@ -173,10 +232,12 @@ def _read_json(path: Path) -> Rows:
         # "Extra data": JSON lines under the name .json, as many Hub repositories have them.
         yield from _read_jsonl(path) if value.detail.startswith("Extra data") else [(0, value)]
         return
-    suspect = _may_hold_surrogates(text)
+    suspect, deep = _may_hold_surrogates(text), _too_deep(value)
     for number, row in enumerate(rows_of(value)):
-        row = _encodable(row) if suspect else row
-        yield number, _shallow(json.dumps(row, ensure_ascii=False), row) if _too_deep(row) else row
+        if deep and _too_deep(row):
+            yield number, _shallow(json.dumps(row, ensure_ascii=False), row)
+        else:
+            yield number, _encodable(row) if suspect else row
 
 
 ROW_FIELDS = frozenset({"messages", "conversations", "conversation", "chosen", "rejected", "instances"})
@@ -252,7 +313,9 @@ def _record(names: list[str], cells: list[str] | Broken) -> Any:
     """The cells by column name. A cell without a column is kept under c<n>; a column without a cell is left out."""
     if isinstance(cells, Broken):
         return cells
-    row = dict(zip(names, cells, strict=False)) | {f"c{n}": cell for n, cell in enumerate(cells) if n >= len(names)}
+    row = dict(zip(names, cells, strict=False))
+    if len(cells) > len(names):
+        row |= {f"c{n}": cell for n, cell in enumerate(cells) if n >= len(names)}
     return _checked("".join([*names, *cells]), row)
 
 

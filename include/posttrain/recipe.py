@@ -8,13 +8,14 @@ from __future__ import annotations
 import datetime
 import difflib
 import os
+import re
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from posttrain.decontaminate.presets import MEASURES, PRESETS, CutOffs, Measure, Preset, PresetName
@@ -43,15 +44,15 @@ class RecipeError(ValueError):
 
 
 class HubLoad(Section):
-    """A data set of the Hugging Face Hub at a revision; the commit that it resolves to is recorded."""
+    """A data set of the Hugging Face Hub at a revision; the commit that it stands for is locked in the workspace and recorded."""
 
     kind: Literal["hub"]
     id: str
-    revision: str = Field(min_length=1, description="a commit (40 hex digits) or a tag; a branch moves under you")
+    revision: str = Field(min_length=1, description="a commit (40 hex digits), or a tag or branch: locked when first used")
     config: str | None = None
     split: str = "train"
     files: tuple[str, ...] = Field(
-        default=(), description="files or globs of the repository, each loaded on its own; all of the configuration unless said")
+        default=(), description="files or globs of the repository, read as local files are; all of the configuration unless said")
 
 
 class FileLoad(Section):
@@ -94,6 +95,16 @@ class SourceReview(Section):
     note: str = ""
 
 
+def _language_code(value: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
+        raise PydanticCustomError("language_code", "{found} is no language code such as ko or zh-Hant", {"found": repr(value)})
+    return value
+
+
+LanguageCode = Annotated[str, AfterValidator(_language_code)]
+"""`ko`, as rows have it. `Korean` would match no row, and a quota for it would cap nothing."""
+
+
 class Source(Section):
     """One source of training rows. A source without origin and licence is refused."""
 
@@ -105,7 +116,7 @@ class Source(Section):
     non_commercial: bool = False
     category: Literal[CATEGORIES] = "general"  # type: ignore[valid-type]
     skill: str | None = Field(default=None, description="the skill its rows teach; the category unless said")
-    language: str | None = Field(default=None, description="declared language; guessed from the script unless said")
+    language: LanguageCode | None = Field(default=None, description="declared language; guessed from the script unless said")
     where: dict[str, Cell | Annotated[tuple[Cell, ...], Field(min_length=1)]] = Field(
         default_factory=dict,
         description="raw column (`a.b` for b inside of a) → the value, or the values, of the rows that are taken; "
@@ -253,6 +264,19 @@ class Decontaminate(Section):
         default=0.02, ge=0, lt=1, description="share of an eval's items that one source may hold")
     drop_overlapping_sources: bool = Field(default=False, description="drop a source over that share with all of its rows")
     index: Literal["embedded", "elasticsearch"] = "embedded"
+    _collection: str = "evals"
+
+    @property
+    def collection(self) -> str:
+        """Which collection of eval sets an alias on a server stands for: the recipe's name, or what `of_collection` was told.
+        It decides nothing about the rows, and is no setting."""
+        return self._collection
+
+    def of_collection(self, name: str) -> Decontaminate:
+        """The same settings for this collection of eval sets."""
+        own = self.model_copy()
+        own._collection = name
+        return own
 
     @field_validator("cut_offs")
     @classmethod
@@ -386,7 +410,7 @@ class Mix(Section):
     rlvr: tuple[Amount, ...] = ()
     temperature: dict[Split, Temperature] = Field(default_factory=dict)
     quotas: dict[Literal[CATEGORIES], Rows] = Field(default_factory=dict)  # type: ignore[valid-type]
-    language_quotas: dict[str, Rows] = Field(default_factory=dict)
+    language_quotas: dict[LanguageCode, Rows] = Field(default_factory=dict)
     quota_splits: tuple[Split, ...] = ("sft",)
     disjoint: tuple[Split, ...] = ()
     focus_proportion: float = Field(default=1.0, ge=0, description="in a later round: proportion of the rows made for the gaps")
@@ -567,7 +591,7 @@ class Recipe(Section):
     filter: Filter = Filter()
     improve: Improve = Improve()
     synthesize: Synthesize = Synthesize()
-    decontaminate: Decontaminate = Decontaminate()
+    decontaminate: Decontaminate = Field(default=Decontaminate(), validate_default=True)
     review: Review = Review()
     mix: Mix
     model: BaseModelChoice
@@ -580,6 +604,11 @@ class Recipe(Section):
     evaluate: Evaluate = Evaluate()
     gate: Gate = Gate()
     release: Release = Release()
+
+    @field_validator("decontaminate")
+    @classmethod
+    def _its_evals(cls, value: Decontaminate, info: ValidationInfo) -> Decontaminate:
+        return value.of_collection(info.data["name"]) if "name" in info.data else value
 
     @model_validator(mode="after")
     def _names_agree(self) -> Recipe:

@@ -12,14 +12,15 @@ Artifacts are shared between runs; the run folder only points at them.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from posttrain.code_version import code_version
-from posttrain.recipe import STAGES, Recipe, check_recipe
+from posttrain.recipe import STAGES, Recipe, RecipeError, check_recipe
 from posttrain.storage import (
     ArtifactWriter,
     Manifest,
@@ -34,6 +35,8 @@ from posttrain.storage import (
     workspace_url,
     write_json,
 )
+
+log = logging.getLogger(__name__)
 
 
 def run_slug(run_id: str) -> str:
@@ -164,15 +167,28 @@ def load_run(run_id: str, workspace: str | None = None) -> Run:
 
 def run_ids(workspace: str | None = None) -> list[str]:
     """The ids of all runs in the workspace, oldest first."""
-    fs, folder = file_system(join(workspace or workspace_url(), "runs"))
-    if not fs.exists(folder):
-        return []
-    found = [fs.unstrip_protocol(join(name, "run.json")) for name in fs.ls(folder, detail=False)]
-    runs = [read_json(path) for path in found if exists(path)]
-    return [run["run_id"] for run in sorted(runs, key=lambda run: run["started_at"])]
+    return [run["run_id"] for run in _run_files(workspace)]
+
+
+def readable_runs(workspace: str | None = None) -> Iterator[Run]:
+    """The runs of the workspace, newest first. One whose recipe is none any more, as after an upgrade, is named in the log."""
+    for run_id in reversed(run_ids(workspace)):
+        try:
+            yield load_run(run_id, workspace)
+        except RecipeError as error:
+            log.warning("run %s is left out, this version does not take its recipe: %s", run_id, str(error)[:300])
 
 
 def rounds_of(run: Run) -> list[Run]:
     """All rounds of the loop that `run` belongs to, in order, as far as they have started."""
-    runs = [load_run(run_id, run.workspace) for run_id in run_ids(run.workspace)]
-    return sorted((r for r in runs if r.root_run_id == run.root_run_id), key=lambda r: r.round)
+    rounds = [value["run_id"] for value in _run_files(run.workspace) if value["root_run_id"] == run.root_run_id]
+    return sorted((load_run(run_id, run.workspace) for run_id in rounds), key=lambda r: r.round)
+
+
+def _run_files(workspace: str | None) -> list[dict[str, Any]]:
+    """What stands in every run.json, oldest first."""
+    fs, folder = file_system(join(workspace or workspace_url(), "runs"))
+    if not fs.exists(folder):
+        return []
+    found = [fs.unstrip_protocol(join(name, "run.json")) for name in fs.ls(folder, detail=False)]
+    return sorted((read_json(path) for path in found if exists(path)), key=lambda run: run["started_at"])

@@ -58,7 +58,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SFTExample(Provenance):
+    """`trace` is the reasoning before the last answer where the recipe wants it apart from the turns; it is not trained on."""
+
     messages: tuple[Message, ...]
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ _PROVENANCE = [
     ("tags", pa.list_(pa.string())),
 ]
 SCHEMAS: dict[str, pa.Schema] = {
-    "sft": pa.schema([*_PROVENANCE, ("messages", MESSAGES)]),
+    "sft": pa.schema([*_PROVENANCE, ("messages", MESSAGES), ("trace", pa.string())]),
     "preference": pa.schema(
         [
             *_PROVENANCE,

@@ -9,12 +9,12 @@ Neither the number of workers nor the order in which they finish decides anythin
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from posttrain.progress import Progress
 from posttrain.schema import SCHEMAS
 from posttrain.storage import ArtifactWriter, Manifest, exists, join, load_manifest, read_table, sha256_json
 from posttrain.workers import Workers, worker_count
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 ROWS_FOR_WORKERS = 20_000
 """Below this the start of a worker, a second or two of imports, costs more than it saves."""
-SECONDS_BETWEEN_LINES = 5.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def work_shards(
     tasks = [_Task(work, shard, arguments, out.stage, *_place(out, shard, content)) for shard in shards]
     missing = {task.path: task for task in tasks if not exists(join(task.path, "manifest.json"))}  # the same rows twice: once
     out.facts["shards"] = {"all": len(tasks), "redone": len(missing)}
-    progress = Progress(out.stage, len(missing), sum(task.shard.rows for task in missing.values()))
+    progress = Progress(out.stage, sum(task.shard.rows for task in missing.values()), len(missing))
     # The longest first, so that no worker begins a long one when the others have ended.
     todo = sorted(missing.values(), key=lambda task: -task.shard.rows)
     for task, _ in zip(todo, workers.map(_do, todo), strict=True):
@@ -110,24 +109,3 @@ def _do(task: _Task) -> None:
     writer = ArtifactWriter(task.path, stage=task.stage, key=task.key)
     task.work(task.shard, task.arguments, writer)
     writer.finish()
-
-
-class Progress:
-    """A line every few seconds: parts and rows done, rows a second, and how long the rest will take."""
-
-    def __init__(self, stage: str, parts: int, rows: int) -> None:
-        self.stage, self.parts, self.rows = stage, parts, rows
-        self.done_parts = self.done_rows = 0
-        self.started = self.spoke = time.monotonic()
-
-    def add(self, rows: int) -> None:
-        self.done_parts += 1
-        self.done_rows += rows
-        now = time.monotonic()
-        if now - self.spoke < SECONDS_BETWEEN_LINES and self.done_parts < self.parts:
-            return
-        self.spoke = now
-        rate = self.done_rows / max(now - self.started, 1e-9)
-        left = (self.rows - self.done_rows) / rate if rate else 0.0
-        log.info("%s: %d of %d shards, %s of %s rows, %s rows/s, %.0f s left", self.stage, self.done_parts, self.parts,
-                 f"{self.done_rows:,}", f"{self.rows:,}", f"{rate:,.0f}", left)

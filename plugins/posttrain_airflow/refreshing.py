@@ -29,7 +29,7 @@ def start_refresh(context: Context) -> list[str]:
     """
     from posttrain import refresh
     from posttrain.collect import SourceError
-    from posttrain.decontaminate.index import EvalFilesChanged
+    from posttrain.decontaminate.eval_sets import EvalFilesChanged
     from posttrain.storage import load_manifest
 
     recipe, published = _recipe(context), None

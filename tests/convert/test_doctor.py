@@ -131,10 +131,43 @@ def test_rows_of_a_known_schema(row: Any, family: str, tmp_path: Path) -> None:
     assert family in (fits[0].family, *fits[0].same_as)
 
 
+def asked(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": "q"}, {"role": "assistant", "content": text}]
+
+
+GUARD = {"prompt": "q", "adversarial": False, "prompt_harm_label": "harmful", "subcategory": "privacy"}
+BINARIZED = {"prompt": "q", "prompt_id": "x", "chosen": asked("a"), "rejected": asked("b"), "messages": asked("a")}
+ARGILLA = {"prompt": "q", "chosen": asked("a"), "chosen-rating": 5.0, "chosen-model": "m", "rejected": asked("b"),
+           "rejected-rating": 2.5, "rejected-model": "n"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "family"),
+    [
+        # Harmful answers are refused by the family that knows their label, and taken by one that does not.
+        ([GUARD | {"response": "Sure", "response_harm_label": "harmful"},
+          GUARD | {"response": "No.", "response_harm_label": "unharmful"}], "wildguardmix"),
+        ([BINARIZED | {"score_chosen": 8.5, "score_rejected": 3.0}, BINARIZED | {"score_chosen": 5.0, "score_rejected": 5.0}],
+         "ultrafeedback_binarized"),
+        ([ARGILLA | {"source": "evol_instruct"}, ARGILLA | {"source": "truthful_qa"}], "ultrafeedback_cleaned"),
+        # The question is the instruction, and not the empty column that other publishers call input.
+        ([{"id": "alpaca_1", "instruction": "3+3은 얼마인가요", "input": "", "output": "6입니다"}], "kullm_v2"),
+        # Prose is no ground truth.
+        ([{"question": "안녕", "answer": "네"}], "korean_qa"),
+        ([{"id": "x", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "<p>a <b>b</b></p>"}]}
+          ], "sharegpt"),
+    ],
+)
+def test_the_family_that_knows_the_rows_best(rows: list[Any], family: str, tmp_path: Path) -> None:
+    fits = diagnose(write(tmp_path / "rows.jsonl", *rows)).fits
+    assert family in (fits[0].family, *fits[0].same_as), [(fit.family, fit.converted, fit.understood) for fit in fits[:4]]
+
+
 def test_rows_that_are_put_together_first(tmp_path: Path) -> None:
     aspects = dict.fromkeys(("helpfulness", "correctness", "coherence", "complexity", "verbosity"), 1)
     rows = [{"prompt": "q", "response": "a"} | aspects, {"prompt": "q", "response": "b"} | aspects | {"helpfulness": 4}]
-    assert diagnose(write(tmp_path / "rows.jsonl", *rows)).fits[0].family == "helpsteer2"
+    alone = [{"prompt": "tie", "response": "a"} | aspects, {"prompt": "tie", "response": "b"} | aspects]
+    assert diagnose(write(tmp_path / "rows.jsonl", *rows, *alone)).fits[0].family == "helpsteer2"
 
 
 def test_a_refused_test_question_speaks_for_the_family(test_data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posttrain.convert import FAMILIES
+from posttrain.convert.draft import convert_rows
 from posttrain.convert.languages import language_code
 from posttrain.convert.split import split_conversation, tokens_of
-from posttrain.recipe import RecipeError, load_recipe
+from posttrain.recipe import FileLoad, RecipeError, Source, load_recipe
 from posttrain.schema import Message, UnreadableRow
+from posttrain.storage import ArtifactWriter, read_rows
 
 
 def texts(family: str, row: Any, options: dict[str, Any]) -> list[list[str]]:
@@ -44,6 +47,27 @@ class TestReasoning:
         self, family: str, row: Any, options: dict[str, Any], expected: list[str]
     ) -> None:
         assert texts(family, row, options) == [expected]
+
+    @pytest.mark.parametrize(
+        ("family", "row", "expected", "trace"),
+        [
+            ("s1k", S1K, ["q", "a"], "t"),
+            ("s1k_1_1", S1K11, ["q", "D"], "d"),
+            ("llama_nemotron", NEMOTRON, ["q", "a"], "why"),
+            ("llama_nemotron", {"input": "q", "output": "a"}, ["q", "a"], None),
+            ("open_code_reasoning", {"input": "q", "output": "<think>\nwhy\n</think>\na"}, ["q", "a"], "why"),
+        ],
+    )
+    def test_the_trace_in_a_field_of_its_own(
+        self, family: str, row: Any, expected: list[str], trace: str | None, tmp_path: Path,
+    ) -> None:
+        (draft,) = FAMILIES[family].bind({"trace": "field"})[0](row)
+        assert ([m.content for m in draft.messages], draft.trace) == (expected, trace)
+        spec = Source(name="s", family=family, load=FileLoad(kind="file", path="x"), origin="o", license="l")
+        writer = ArtifactWriter(str(tmp_path / "out"), stage="convert")
+        convert_rows(FAMILIES[family].bind({"trace": "field"})[0], [("x", 0, row)], spec, writer)
+        (kept,) = read_rows(writer.finish(), "sft")
+        assert kept["trace"] == trace
 
     @pytest.mark.parametrize("output", ["<think>\nnever ends", "<think>\nonly thought\n</think>\n "])
     def test_reasoning_without_an_answer_is_refused_where_the_trace_goes(self, output: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,9 +212,10 @@ def test_refusal(family: str, row: Any, reason: str, field: str) -> None:
 
 
 def test_every_converter_has_a_case() -> None:
-    """Families that share a converter share its cases."""
+    """Families that share a converter share its cases; one that came with a test module has them there."""
     covered = {FAMILIES[case[0]].convert for case in CASES}
-    assert {name for name, family in FAMILIES.items() if family.convert not in covered} == set()
+    without = {name for name, family in FAMILIES.items() if family.convert not in covered}
+    assert {name for name in without if not Path(__file__).with_name(f"test_{name}.py").exists()} == set()
 
 
 COLUMNS = {column for family in FAMILIES.values() for listed in family.columns for column in re.split(r"[/,] ?", listed)}

@@ -127,6 +127,7 @@ def task(number: int, task_source: str, template: str, file: str = "train.jsonl"
         (task(0, "Flan2021", "zs_noopt"), "flan_zsnoopt"),
         (task(0, "NIv2", "zs_opt"), "niv2_zsopt"),
         (task(0, "T0", "fs_opt"), "t0_fsopt"),
+        (task(0, "P3", "fs_opt"), "t0_fsopt"),  # as the FLAN collection marks the rows of its t0 part
         (("x", 0, {"task_source": "Dialog", "template_type": "fs_opt"}), "dialog_fsopt"),
         (("flan/cot_zsopt_data/part.3.parquet", 0, {"inputs": "q"}), "cot_zsopt"),
         (("niv2_fs_opt.jsonl", 0, "text"), "niv2_fsopt"),

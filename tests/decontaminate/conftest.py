@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.coverage import score_turns
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad
 from posttrain.schema import Message, SFTExample

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from posttrain.decontaminate import examples, spans, tokens
 from posttrain.decontaminate.coverage import covered_places, item_score, score_pairs, score_turns
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.normalize import words
@@ -170,3 +171,23 @@ def test_a_batch_is_cut_between_turns_and_gives_the_same(
     monkeypatch.setattr("posttrain.decontaminate.coverage.POSTINGS_AT_ONCE", 1)
     assert score_turns(index, turns, 0.0) == whole
     assert {match.turn for match in whole} == {0, 1, 3}
+
+
+def test_the_places_in_a_long_turn_are_those_in_a_short_one(
+    make_index: Callable[[list[list[str]], int], EvalIndex], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = make_index([["one two three four five six", "대한민국의 수도는 어디이며"], ["two three four"]], 3)
+    turn = "zero one two three. Four five\nx six two three four 대한민국의 수도는 어디이며 그곳에 "
+    turn += "y " * 30 + "one two three four"
+    matches = score_turns(index, [turn], 0.1)
+    short = [(spans.turn_places(match, index, turn), examples.marked(turn, spans.turn_places(match, index, turn)))
+             for match in matches]
+    assert short[0][0] == [1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 45, 46, 47, 48]
+    for module in (tokens, spans, examples):
+        monkeypatch.setattr(module, "CHARACTERS_AT_ONCE", 40)
+    for match, (places, pieces) in zip(matches, short, strict=True):
+        assert spans.turn_places(match, index, turn) == places
+        first = next(text for text, is_marked in pieces if is_marked)
+        found = examples.marked(turn, places)
+        assert "".join(text for text, _ in found) == turn
+        assert next(text for text, is_marked in found if is_marked).startswith(first[:20])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.decontaminate.index import EvalFilesChanged
+from posttrain.decontaminate.eval_sets import EvalFilesChanged
 from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.recipe import Decontaminate
 from posttrain.schema import Message, PreferencePair, RLVRExample

@@ -12,8 +12,8 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.files import EvalFolderError, decontaminate_files, folder_evals, resolve_evals
-from posttrain.decontaminate.index import index_eval_sets
 from posttrain.decontaminate.train_files import TrainingFileError, blocks_of, rows_of_block, train_files
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import Decontaminate, RecipeError

@@ -8,16 +8,8 @@ import numpy as np
 import pytest
 
 from posttrain.collect import SourceError
-from posttrain.decontaminate.index import (
-    EvalFilesChanged,
-    IndexMismatch,
-    check_eval_files,
-    eval_names,
-    load_index,
-    pinned_evals,
-    read_eval_items,
-    read_items,
-)
+from posttrain.decontaminate.eval_sets import EvalFilesChanged, NoEvalText, check_eval_files, pinned_evals, read_items
+from posttrain.decontaminate.index import IndexMismatch, eval_names, load_index, read_eval_items
 from posttrain.recipe import EvalSet, FileLoad, ProceduralLoad
 from posttrain.storage import read_rejected, sha256_file
 
@@ -59,6 +51,32 @@ def test_an_item_without_text_is_rejected_with_file_row_and_field(bench) -> None
     found = [(row["reason"], row["raw_file"], row["raw_row"], row["field"]) for row in read_rejected(manifest)]
     assert found == [("missing_field", "math.jsonl", 1, "prompt"), ("missing_field", "math.jsonl", 2, "prompt"),
                      ("invalid_json", "math.jsonl", 3, None)]
+
+
+def test_an_eval_set_of_which_no_item_could_be_found_stops_the_run_and_says_what_to_name(bench) -> None:
+    """KoSBi's form: a context and a sentence, and no field that is known as a prompt."""
+    rows = [{"context": "A man goes by.", "sentence": f"He is {n} years old."} for n in range(3)]
+    bench.add_eval("kosbi", rows)
+    with pytest.raises(NoEvalText, match=r"no row of the eval sets kosbi has a text to compare; name the fields"):
+        bench.index()
+    bench.evals.clear()
+    bench.add_eval("kosbi", rows, ("context", "sentence"))
+    assert bench.index().rows["kept"] == 3
+
+
+def test_fields_that_no_item_has_stop_the_run(bench) -> None:
+    bench.add_eval("good", ["Good question?"])
+    bench.add_eval("math", ["Another question?"], ("qestion",))
+    with pytest.raises(NoEvalText, match="math: 1 of 1 rows of math.jsonl have no text to compare in qestion; .* has question"):
+        bench.index()
+
+
+def test_items_that_are_left_out_are_counted_in_the_log(bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.add_eval("math", ["Good question?", {"answer": "42"}])
+    bench.add_eval("judge_prompts", [{"template": "Rate this."}])  # no eval set, and in a folder of them
+    bench.index()
+    assert "eval set judge_prompts: 1 of 1 rows of judge_prompts.jsonl have no text to compare" in caplog.text
+    assert "eval set math: 1 of 2 rows of math.jsonl have no text to compare and are not indexed" in caplog.text
 
 
 def test_the_same_evals_give_the_same_bytes(bench) -> None:
@@ -115,8 +133,8 @@ def test_an_index_of_another_normaliser_is_refused(bench) -> None:
     bench.add_eval("math", ["Who?"])
     manifest = bench.index()
     about = Path(manifest.file("index.json"))
-    about.write_text(about.read_text().replace("words-2", "words-1"))
-    with pytest.raises(IndexMismatch, match="words-1.*words-2"):
+    about.write_text(about.read_text().replace("words-3", "words-1"))
+    with pytest.raises(IndexMismatch, match="words-1.*words-3"):
         load_index(manifest)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from posttrain.decontaminate import korean
 from posttrain.decontaminate.coverage import item_score, score_turns
-from posttrain.decontaminate.index import LONG_TURN, EvalIndex, _spelled
+from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.normalize import words
 
 
@@ -80,15 +79,3 @@ def test_other_particles_are_the_same_words(make_index: Callable[[list[list[str]
     index = make_index([["두 정수의 합이 10이고 곱이 24라면 두 정수를 구하시오"]], 8)
     found = score_turns(index, ["두 정수를 합은 10인데 곱은 24이며 두 정수가 구하시오"], 0.5)
     assert [match.score for match in found] == [1.0]
-
-
-LINES = ["두 정수의 합이 10이고", "isn't it", "\\frac12 x", "don’t", "", "今天 AI 很好", "a_b-\nc", "é\u0301 끝", "100점'을"]
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.sampled_from(LINES), min_size=1, max_size=12), st.booleans())
-def test_some_words_of_a_long_turn_are_read_as_in_the_whole(lines: list[str], soft: bool) -> None:
-    turn = "\n".join(lines * (1 + LONG_TURN // max(1, sum(map(len, lines))))) + ("\n소프트\u00ad\n하이픈" if soft else "")
-    whole = words(turn, str)
-    places = np.arange(0, len(whole), 7)
-    assert _spelled(turn, places) == {place: whole[place] for place in places.tolist()}

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.decontaminate import index as index_module
+from posttrain.decontaminate import build_index
+from posttrain.decontaminate.index import load_index
 from posttrain.decontaminate.ngrams import (
     UNKNOWN,
     Filter,
     HashCollision,
     NgramTable,
+    ascending,
     build_table,
+    hashes_at,
     hashes_of,
     known_run,
-    window_hashes,
 )
 
 
@@ -31,9 +35,19 @@ def test_equal_windows_have_equal_hashes_and_others_do_not() -> None:
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.integers(1, 13))
 def test_windows_put_together_by_halves_are_those_put_together_word_by_word(codes: list[int], size: int) -> None:
-    own = np.array(codes, np.uint64)
-    one_by_one = dict((length, hashes.copy()) for length, hashes in window_hashes(np.arange(len(own), dtype=np.int32), own, size))
-    assert hashes_of(own, size).tolist() == one_by_one[size][: max(0, len(own) - size + 1)].tolist()
+    def by_word(window: list[int]) -> int:
+        return functools.reduce(lambda value, code: (value * 0x9E3779B97F4A7C15 + code) % 2**64, window)
+
+    own, starts = np.array(codes, np.uint64), range(max(0, len(codes) - size + 1))
+    expected = [by_word(codes[k : k + size]) for k in starts]
+    assert hashes_of(own, size).tolist() == expected
+    assert hashes_at(own, np.array(starts, np.int64), size).tolist() == expected
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 7).map(lambda n: 2**63 + n % 2 + (n // 2 << 60)), max_size=40))
+def test_hashes_are_sorted_as_a_stable_sort_does(hashes: list[int]) -> None:
+    own = np.array(hashes, np.uint64)
+    assert ascending(own).tolist() == np.argsort(own, kind="stable").tolist()
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, unique=True), st.lists(st.integers(0, 2**64 - 1)))
@@ -61,12 +75,12 @@ def test_two_ngrams_with_one_hash_are_refused() -> None:
 
 
 def test_the_index_takes_another_salt_where_hashes_collide(bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    salted = index_module.salted
-    monkeypatch.setattr(index_module, "salted", lambda codes, salt: codes * np.uint64(0) if salt < 2 else salted(codes, salt))
+    salted = build_index.salted
+    monkeypatch.setattr(build_index, "salted", lambda codes, salt: codes * np.uint64(0) if salt < 2 else salted(codes, salt))
     bench.add_eval("eval", ["one two three four five six seven eight nine"])
     manifest = bench.index()
     monkeypatch.undo()
-    index = index_module.load_index(manifest)
+    index = load_index(manifest)
     assert index.salt == 2
     starts, _ = index.tables[8].find(index.tokens(["two three four five six seven eight nine"]).codes, index.codes, index.flat)
     assert starts.tolist() == [0]

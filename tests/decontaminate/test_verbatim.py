@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.coverage import score_turns
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.recipe import Decontaminate, load_recipe
 from posttrain.storage import ArtifactWriter
 

@@ -26,6 +26,7 @@ import pytest
 from posttrain import pipeline
 from posttrain.decontaminate.review.decision_log import Decision, DecisionLog
 from posttrain.problems import build_problem
+from posttrain.schema import Message, PreferencePair, SFTExample
 
 CHROMIUM = "/usr/bin/chromium"
 USERS = {"rita": "user", "sam": "user", "vera": "viewer"}
@@ -93,10 +94,10 @@ class Site:
             self.process.wait()
         self.log.close()
 
-    def run(self, run_id: str, rows: list[tuple[str, str, str]], items: list[str], advice: bool = True) -> str:
+    def run(self, run_id: str, rows: list[Any], items: list[str], advice: bool = True) -> str:
         """A run whose review band is `rows`. Decisions are reused, so every test has rows of its own."""
         made = self._make(str(self.workspace), self.data / run_id, rows, items, run_id, review={"judge": "sort"})
-        assert made.manifest("decontaminate").written == {"review_sft": len(rows)}
+        assert sum(made.manifest("decontaminate").written.values()) == len(rows)
         if advice:
             pipeline.review_advice(made)
         return f"{self.address}/posttrain-review/queue?run={run_id}"
@@ -243,7 +244,35 @@ def test_a_paraphrase_is_compared_again_before_it_replaces_the_row(site: Site, l
     assert suggestion in card(page, "new-0").locator(".decided").inner_text()
     refused, taken = site.decisions("new")
     assert (refused.action, refused.score_after > 0.3) == ("refused", True)
-    assert (taken.action, taken.question, taken.score_after) == ("paraphrase", suggestion, None)
+    assert (taken.action, taken.edits[0].question, taken.score_after) == ("paraphrase", suggestion, None)
+
+
+def test_in_a_conversation_and_in_a_pair_the_turns_that_matched_are_edited(site: Site, log_in: Callable[[str], Any]) -> None:
+    first, second = (build_problem("addition", 87 + n, 31 + n, random.Random(90 + n), template=0) for n in range(2))
+    shared = {"source": "train", "category": "math", "skill": "addition", "language": "en", "license": "MIT"}
+    talk = (Message("user", "Good morning."), Message("assistant", "Good morning!"), Message("user", first.question),
+            Message("assistant", first.solution))
+    asked = Message("user", second.question)
+    pair = PreferencePair(id="pair-row", prompt=second.question, chosen=(asked, Message("assistant", second.solution)),
+                          rejected=(asked, Message("assistant", "88 + 32 = 9\n#### 9")), **shared)
+    rows = [SFTExample(id="talk-row", messages=talk, **shared), pair]
+    address = site.run("turns", rows, [problem.question + TAIL for problem in (first, second)])
+    page = log_in("rita")
+    page.goto(address)
+    card(page, "talk-row").get_by_role("button", name="Paraphrase").click()
+    editor = card(page, "talk-row").locator(".editor")
+    assert editor.locator("legend").inner_text() == "in place of turn 2; the other turns stay"
+    assert editor.locator("textarea[name=worse]").count() == 0
+    page.keyboard.press("Control+Enter")
+    wait_for_status(page, "talk-row", "paraphrase")
+    card(page, "pair-row").get_by_role("button", name="Paraphrase").click()
+    take_picture(page, "review-pair.png")
+    card(page, "pair-row").locator(".editor").get_by_role("button", name="Replace the row").click()
+    wait_for_status(page, "pair-row", "paraphrase")
+    after = {line.row_id: line.after or "" for line in site.decisions("turns")}
+    assert after["talk-row"].startswith("user: Good morning.\nassistant: Good morning!\nuser: ")
+    assert first.question not in after["talk-row"]
+    assert after["pair-row"].count("user: ") == 2 and second.question not in after["pair-row"]
 
 
 def test_two_reviewers_at_once(site: Site, log_in: Callable[[str], Any]) -> None:

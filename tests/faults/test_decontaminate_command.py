@@ -97,6 +97,75 @@ def test_a_command_that_is_stopped_can_be_given_again(given: Path, tmp_path: Pat
     check_whole(given, out)
 
 
+FILES = 150
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`train/` with 150 files, each a block of 20 rows; every tenth holds the eval item, and one column has two types."""
+    folder = tmp_path_factory.mktemp("many")
+    (folder / "evals").mkdir()
+    (folder / "evals" / "farm.jsonl").write_text(json.dumps({"question": DUCKS}) + "\n")
+    (folder / "train").mkdir()
+    for n in range(FILES):
+        rows = [{"id": f"{n}-{k}", "prompt": DUCKS if not (k or n % 10) else f"What is {n} times {k}?", "n": k if n % 2 else "k"}
+                for k in range(20)]
+        (folder / "train" / f"{n:03d}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def command_on_many(many: Path, out: Path, preset: str = "tulu3") -> list[str]:
+    return [sys.executable, "-m", "posttrain", "decontaminate", "--train", str(many / "train"), "--evals", str(many / "evals"),
+            "--preset", preset, "--out", str(out), "--set", "drop_overlapping_sources=true"]
+
+
+def done_blocks(out: Path) -> list[Path]:
+    return list(out.parent.glob(f".{out.name}.unfinished/shards/*/*/done-*.json"))
+
+
+def stopped_in_the_middle(many: Path, out: Path, number: signal.Signals) -> tuple[list[Path], str]:
+    """(the blocks that were done, standard error) of a command that is stopped when some blocks are done."""
+    process = subprocess.Popen(command_on_many(many, out), env=environment_of(out), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(done_blocks(out)) < 20 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(number)
+    errors = process.communicate(timeout=60)[1]
+    return done_blocks(out), errors
+
+
+def files_of(out: Path) -> dict[str, str]:
+    return {entry.name: entry.sha256 for entry in load_manifest(str(out)).files}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_command_that_is_given_again_goes_on_where_it_was(many: Path, tmp_path: Path, number: signal.Signals) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    done, errors = stopped_in_the_middle(many, out, number)
+    assert 20 <= len(done) < FILES and not out.exists()
+    if number == signal.SIGINT:
+        assert "what is done is kept in" in errors and "Traceback" not in errors, errors[-2000:]
+        assert [path.name for path in (tmp_path / ".out.unfinished").iterdir()] == ["shards"]
+    again = subprocess.run(command_on_many(many, out), env=environment_of(out), capture_output=True, text=True, check=False)
+    assert again.returncode == 0 and f"going on where it was stopped: {len(done)} blocks" in again.stderr, again.stderr[-2000:]
+    once = subprocess.run(command_on_many(many, whole), env=environment_of(whole), capture_output=True, text=True, check=False)
+    assert once.returncode == 0 and "going on" not in once.stderr
+    assert files_of(out) == files_of(whole) and len(files_of(out)) > FILES
+    assert load_manifest(str(out)).content == load_manifest(str(whole)).content
+    assert load_manifest(str(out)).facts == load_manifest(str(whole)).facts
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "workspace") == ["out", "whole"]
+
+
+def test_another_command_does_not_take_what_a_stopped_one_left(many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert stopped_in_the_middle(many, out, signal.SIGKILL)[0]
+    other = subprocess.run(command_on_many(many, out, "balanced"), env=environment_of(out), capture_output=True, text=True,
+                           check=False)
+    assert other.returncode == 0 and "going on" not in other.stderr
+    assert load_manifest(str(out)).settings["preset"] == "balanced"
+    assert [path.name for path in tmp_path.iterdir() if path.name != "workspace"] == ["out"]
+
+
 def test_an_eval_set_of_the_hub_without_a_network(given: Path, tmp_path: Path) -> None:
     """Nothing has been fetched before, and the Hub cannot be reached: an error that names the eval's data set."""
     recipe = yaml.safe_load((RECIPE_FOLDER / "smoke.yaml").read_text())

@@ -101,6 +101,7 @@ def test_honest_letters_are_no_broken_encoding(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "spoken"), [
     ("Hello {{name}}, I am {{ author }}.", True), ("저는 {{name}}입니다.", True), ("Dear {{customer_name}}", True),
+    ("{{이름}}님, 안녕하세요.", True), ("{{ 회사 이름 }}에 오신 것을 환영합니다.", True),
     ("In Jinja you write {{ user.name }}.", False), ("```\n{{name}}\n```", False), ("\\frac{{a}}{{b}}", False), ("x^{{abc}}",
     False),
     ("{{1}}", False), ("{name}", False), ('{"a": {"b": {}}}', False),
@@ -113,7 +114,9 @@ def test_unfilled_placeholders(text: str, spoken: bool) -> None:
     ("As an AI language model, I have no body.", True), ("I'm sorry, but as an AI, I cannot.", True),
     ("I am a large language model.", True),
     ("AI 언어 모델로서 저는 감정이 없습니다.", True), ("저는 인공지능이기 때문에 모릅니다.", True),
-    ("저는 AI 언어모델입니다.", True),
+    ("저는 AI 언어모델입니다.", True), ("I'm just an AI, so I cannot taste.", True),
+    ("As an artificial intelligence, I do not sleep.", True),
+    ("저는 인공지능으로서 감정이 없습니다.", True), ("As an artificial intelligence researcher, she", False),
     ("As an AIDS researcher", False), ("An AI language model predicts the next word.", False),
     ("인공지능 모델을 학습시킵니다.", False),
     ("As an aide, I helped.", False),
@@ -132,6 +135,9 @@ def test_phrases_in_which_a_model_speaks_of_itself(text: str, spoken: bool) -> N
     "As an AI language model, I cannot create images.", "죄송하지만, 그 요청은 도와드릴 수 없습니다.",
     "해당 질문에는 답변드릴 수 없습니다.",
     "<think>\nThey ask for a lock.\n</think>\n\nI can't assist with that.",
+    "I apologize, but I cannot provide that.", "My apologies, but I'm not able to assist with that.",
+    "I'm afraid I can't do that.", "I must decline this request.", "I refuse to answer that.",
+    "죄송합니다. 해당 요청은 들어드릴 수 없습니다.", "불법적인 활동은 도울 수 없습니다.", "그 요청은 도와드리기 어렵습니다.",
 ])
 def test_refusals_are_reported_outside_the_safety_category(answer: str) -> None:
     assert reported(row("How do I open this lock?", answer), "refusals") is not None
@@ -141,6 +147,8 @@ def test_refusals_are_reported_outside_the_safety_category(answer: str) -> None:
 
 @pytest.mark.parametrize("answer", [
     "I can help with that.", "Sorry to hear that! Rest and drink water.", "You cannot provide two keys to one lock.",
+    "I apologize for the delay; the answer is 4.", "I'm afraid of heights, and I can't climb.", "Refuse bags are green.",
+    "죄송합니다. 앞의 답을 고치면 4입니다.", "빛보다 빠른 물체는 있을 수 없습니다.", "이 문제는 손으로 풀기 어렵습니다.",
     "죄송하다는 말은 이렇게 씁니다.", "이 문제는 두 가지로 풀 수 있습니다.", "A long answer. " * 40 + "I cannot provide more.",
 ])
 def test_honest_answers_are_no_refusals(answer: str) -> None:

@@ -114,6 +114,9 @@ def test_a_prompt_for_rlvr_ends_with_the_user() -> None:
 @pytest.mark.parametrize("prompt", [
     "2+2?", "2+2는?", "2+2는 얼마인가요?", "2 + 2 = ?", "What is 7 × 8?", "what's 9-4", "calculate 12 / 3", "12+7은 얼마예요?",
     "23 + 19는 얼마인가요?", "3 * 4는 몇인가요?", "5−3?", "1+2+3?", "2+2=", "2+2",
+    "１＋１은?", "two plus two?", "What is seven times eight?", "Please compute 4+5.", "Can you tell me what 3 times 4 is?",
+    "Add 2 and 3.", "일 더하기 일은?", "셋 빼기 둘은 얼마예요?", "2와 3을 더하면?", "9에서 4를 빼면 얼마인가요?",
+    "두 수 2와 3을 더하세요", "2+2를 계산해 주세요.",
 ])
 def test_ax4_bare_arithmetic_is_too_simple(prompt: str) -> None:
     assert reason(sft(prompt, "It is what it is.")) == "too_simple"
@@ -126,7 +129,9 @@ def test_ax4_bare_arithmetic_is_too_simple(prompt: str) -> None:
     "사과를 2개 가지고 있는데, 2개를 더 샀다면 사과는 총 몇 개인가요? 답을 설명해 주세요.",
     "You have 2 apples and buy 2 more; how many in all? Explain.",
     "Why is 2+2=4?", "2+2는 왜 4인가요?", "What is 347*982?", "x+2=4?", "What is 2+2 in base 3?", "2x + 5 = 15",
-    "Capital of France?",
+    "Capital of France?", "Two plus two equals what in the novel 1984?", "이 더하기라는 말은 무슨 뜻인가요?",
+    "Add 2 eggs and 3 cups of flour.",
+    "물과 기름을 더하면?", "Divide ninety by seven hundred.", "Can you tell me what one plus one means?",
     "Add 2+2 apples to the basket and tell a story.", "양파는 어떤 식물 부위인가요? 그리고 고구마는 뿌리인가요?",
 ])
 def test_real_questions_are_kept(prompt: str) -> None:

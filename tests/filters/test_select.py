@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,8 @@ def test_difficulty_by_hand() -> None:
     assert len(answer) == 48
     assert difficulty_of(row(1, answer), Select(count=1)) == 12
     assert difficulty_of(row(1, answer), Select(count=1, difficulty="trace_length")) == 5
+    apart = replace(row(1, answer), trace="forty bytes of reasoning in its own field")  # 42 bytes, 11 tokens
+    assert difficulty_of(apart, Select(count=1, difficulty="trace_length")) == 16
     assert difficulty_of(row(1, answer), Select(count=1, difficulty="none")) == 0
 
 

@@ -51,7 +51,7 @@ def test_the_question_links_to_the_page_and_waits_as_long_as_the_recipe_says(run
     assert f"]({link})" in question["body"] and "1 of 1 rows" in question["body"]
     assert "Without an answer in 1.5 hours: delete." in question["body"]
     (entry,) = Desk(run, DecisionLog(run.workspace)).entries()
-    assert entry.advice.question, "the teacher's suggestion is there before a person looks"
+    assert entry.advice.edits, "the teacher's suggestion is there before a person looks"
 
 
 def test_nobody_is_asked_where_everything_was_decided_before(run: Run, asked: list[dict[str, Any]]) -> None:

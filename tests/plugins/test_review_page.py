@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import pyarrow as pa
 import pytest
 
+from posttrain.decontaminate.presets import Measure
 from posttrain.problems import build_problem
+from posttrain.schema import Message, PreferencePair, RLVRExample, SFTExample
 
 ROLES = {"rita": "user", "vera": "viewer"}
 TAIL = " Write one line for each step and say it in full sentences."
 PROBLEMS = [build_problem("addition", 50 + n, 4 + n, random.Random(n), template=0) for n in range(6)]
 HOSTILE = "<script>window.hacked=1</script> one river two bridges three boats four barges five locks six ferries"
+SHARED = {"source": "train", "category": "math", "skill": "addition", "language": "en", "license": "MIT"}
 GET = ("/", "/queue?run=page", "/row?run=page&item=x", "/changes?run=page", "/static/review.js", "/static/review.css")
 POST = ("/decide", "/decide-all", "/undo-all", "/go-on")
 
@@ -152,6 +158,71 @@ def test_row_text_is_escaped_everywhere(site: Any, rita: dict[str, str]) -> None
     assert "&lt;script&gt;window.hacked=1" in site.get("/posttrain-review/queue?run=page", headers=rita).text
 
 
+EVIL = '"><script>window.hacked=3</script></textarea></option>\u202e'
+
+
+def test_every_field_that_is_shown_is_escaped(
+    site: Any, rita: dict[str, str], tmp_path: Path, make_review_run: Callable[..., Any],
+) -> None:
+    """Source, row id, system prompt, rejected answer, ground truth, eval item and its id, the judge's reason, the suggestion."""
+    from posttrain.decontaminate.review.advice import ADVICE, ADVICE_SCHEMA
+    from posttrain.storage import ArtifactWriter, StageResult
+
+    asked = (Message("system", EVIL), Message("user", HOSTILE))
+    shared = SHARED | {"source": f"train {EVIL}"}
+    rows = [PreferencePair(id=f"pair {EVIL}", prompt=HOSTILE, chosen=(*asked, Message("assistant", EVIL)),
+                           rejected=(*asked, Message("assistant", EVIL * 2)), **shared),
+            RLVRExample(id=f"rlvr {EVIL}", messages=asked, ground_truth=EVIL, verifier="gsm8k", **shared)]
+    item = HOSTILE[HOSTILE.index("one"):] + " seven tunnels eight harbours nine piers ten anchors eleven sails twelve docks"
+    workspace = os.environ["POSTTRAIN_WORKSPACE"]
+    run = make_review_run(workspace, tmp_path, rows, [item + EVIL], "evil", review={"judge": "sort"})
+    from posttrain_airflow.review_page.app import desk_of
+
+    writer = ArtifactWriter(f"{workspace}/artifacts/review_advice/evil", stage="review_advice")
+    edit = {"turn": 1, "question": EVIL, "answer": EVIL, "worse": EVIL, "request_id": None}
+    writer.write_table(ADVICE, pa.Table.from_pylist(
+        [{"item": one.id, "edits": [edit], "complaint": EVIL, "gives_away": True, "why": EVIL} for one in desk_of("evil").items],
+        schema=ADVICE_SCHEMA))
+    run.record("review_advice", StageResult(writer.finish(), False, "made by a test"))
+    assert len(desk_of("evil").items) == 2
+    for entry in desk_of("evil").entries():
+        new = {"turn": 1, "question": f"What is this? {EVIL}", "answer": f"{EVIL}\n#### 1", "worse": EVIL}
+        done = site.post("/posttrain-review/decide", headers=rita, json={
+            "run": "evil", "item": entry.item.id, "action": "paraphrase", "seen": entry.seen, "edits": [new]})
+        assert done.status_code == 200 and all("<script" not in card for card in done.json()["cards"].values())
+    item_id = desk_of("evil").items[0].id
+    for path in ("queue?run=evil&status=", f"row?run=evil&item={item_id}"):
+        page = site.get(f"/posttrain-review/{path}", headers=rita).text
+        assert page.count("<script") == 1 and page.count("&lt;script&gt;window.hacked=3") >= 8
+        assert page.count("</textarea>") == page.count("<textarea") and page.count("</option>") == page.count("<option")
+    source = next(entry.item.example.source for entry in desk_of("evil").entries())
+    page = site.get("/posttrain-review/queue", headers=rita, params={"run": "evil", "status": "", "source": source}).text
+    assert page.count("<article") == 2, "a filter by this source takes its rows"
+
+
+def test_a_run_whose_artifacts_are_gone_hides_no_other(
+    site: Any, rita: dict[str, str], tmp_path: Path, make_review_run: Callable[..., Any],
+) -> None:
+    row = ("gone-row", PROBLEMS[0].question, PROBLEMS[0].solution)
+    run = make_review_run(os.environ["POSTTRAIN_WORKSPACE"], tmp_path, [row], [PROBLEMS[0].question + TAIL + " Now."], "gone")
+    shutil.rmtree(run.manifest("decontaminate").path)
+    page = site.get("/posttrain-review/", headers=rita)
+    assert page.status_code == 200 and "queue?run=page" in page.text and "Run gone cannot be read" in page.text
+    assert site.get("/posttrain-review/queue?run=gone", headers=rita).status_code == 404
+    shutil.rmtree(run.folder)
+
+
+def test_a_broken_log_is_named_and_nothing_is_written(site: Any, rita: dict[str, str]) -> None:
+    part = Path(os.environ["POSTTRAIN_WORKSPACE"]) / "review/decisions/99999998.jsonl"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text("")
+    try:
+        answer = site.get("/posttrain-review/queue?run=page", headers=rita)
+        assert answer.status_code == 503 and "99999998.jsonl, line 1" in answer.json()["detail"]
+    finally:
+        part.unlink()
+
+
 def test_what_is_not_there(site: Any, rita: dict[str, str]) -> None:
     assert "no run 'nope'" in site.get("/posttrain-review/queue?run=nope", headers=rita).json()["detail"]
     for path in ("queue?run=nope", "queue?run=..%2F..%2Fetc", "row?run=page&item=nope", "static/app.py", "static/..%2Fapp.py",
@@ -167,10 +238,11 @@ def test_decide_conflict_refusal_and_undo(site: Any, rita: dict[str, str]) -> No
     assert answer["progress"]["delete"] == 1 and 'data-status="delete"' in next(iter(answer["cards"].values()))
     stale = decide(site, rita, "row-0", "keep", seen="")
     assert (stale.status_code, stale.json()["detail"]) == (409, "rita has decided this row in the meantime: delete")
-    close = decide(site, rita, "row-1", "paraphrase", question="So: " + PROBLEMS[1].question, answer=PROBLEMS[1].solution)
+    new = {"turn": 0, "question": "So: " + PROBLEMS[1].question, "answer": PROBLEMS[1].solution}
+    close = decide(site, rita, "row-1", "paraphrase", edits=[new])
     assert close.status_code == 422 and "still too close: exam exam.jsonl:1" in close.json()["detail"]
     empty = decide(site, rita, "row-1", "paraphrase")
-    assert empty.status_code == 422 and "write a question" in empty.json()["detail"]
+    assert empty.status_code == 422 and "write one question" in empty.json()["detail"]
     assert decide(site, rita, "row-0", "undo").json()["progress"]["delete"] == 0
     assert entries(site)["row-0"].status == "open"
 
@@ -194,6 +266,54 @@ def test_bulk_and_its_undo(site: Any, rita: dict[str, str]) -> None:
     answer = post(site, "/decide-all", rita, action="delete", expected=7, source="train").json()
     assert (answer["rows"], answer["left"], answer["progress"]["open"], answer["went_on"]) == (7, 0, 0, False)
     assert post(site, "/undo-all", rita, batch=answer["batch"]).json()["rows"] == 7
+
+
+def test_every_measure_has_a_name_and_a_row_of_any_of_them_is_shown(
+    site: Any, rita: dict[str, str], tmp_path: Path, make_review_run: Callable[..., Any],
+) -> None:
+    from posttrain_airflow.review_page.views import MEASURES
+
+    assert set(MEASURES) == set(get_args(Measure))
+    workspace = os.environ["POSTTRAIN_WORKSPACE"]
+    tower = ("tower", "The Eiffel Tower is located in Paris.", "Yes.")
+    make_review_run(workspace, tmp_path, [tower], ["Where is the Eiffel Tower?"], "counted", decontaminate={"preset": "seed"})
+    page = site.get("/posttrain-review/queue?run=counted", headers=rita)
+    assert page.status_code == 200 and "cosine of counts" in page.text
+
+
+def test_the_editor_of_a_conversation_and_of_a_pair(
+    site: Any, rita: dict[str, str], tmp_path: Path, make_review_run: Callable[..., Any],
+) -> None:
+    from posttrain_airflow.review_page.app import desk_of
+
+    first, second = PROBLEMS[0], PROBLEMS[1]
+    talk = SFTExample(id="talk", messages=(
+        Message("user", "Good morning."), Message("assistant", "Good morning!"), Message("user", first.question),
+        Message("assistant", first.solution)), **SHARED)
+    ask = Message("user", second.question)
+    pair = PreferencePair(id="pair", prompt=second.question, chosen=(ask, Message("assistant", second.solution)),
+                          rejected=(ask, Message("assistant", "#### 1")), **SHARED)
+    items = [problem.question + TAIL for problem in (first, second)]
+    make_review_run(os.environ["POSTTRAIN_WORKSPACE"], tmp_path, [talk, pair], items, "kinds")
+    page = site.get("/posttrain-review/queue?run=kinds", headers=rita).text
+    assert "in place of turn 2; the other turns stay" in page and page.count('name="worse"') == 1
+    entries = {entry.item.example.id: entry for entry in desk_of("kinds").entries()}
+
+    def replace(row: str, **edit: Any) -> Any:
+        return site.post("/posttrain-review/decide", headers=rita, json={
+            "run": "kinds", "item": entries[row].item.id, "action": "paraphrase", "seen": entries[row].seen, "edits": [edit]})
+
+    close = replace("talk", turn=2, question=f"So: {first.question}", answer=first.solution)
+    assert close.status_code == 422 and "still too close" in close.json()["detail"]
+    new = {"question": "A crate holds 30 pears and 12 are added. What is the sum?", "answer": "30 + 12 = 42\n#### 42"}
+    assert "is no question" in replace("talk", turn=1, **new).json()["detail"]
+    assert "rejected side" in replace("pair", turn=0, **new).json()["detail"]
+    assert replace("talk", turn=2, **new).json()["progress"]["paraphrase"] == 1
+    done = replace("pair", turn=0, worse="30 + 12 = 41\n#### 41", **new).json()
+    assert done["progress"] == {"rows": 2, "open": 0, "keep": 0, "paraphrase": 2, "delete": 0}
+    lines = {line.row_id: line for line in desk_of("kinds").log.lines() if line.action == "paraphrase"}
+    assert lines["talk"].after.startswith("user: Good morning.\nassistant: Good morning!\nuser: A crate")
+    assert lines["pair"].after.endswith("rejected assistant: 30 + 12 = 41\n#### 41")
 
 
 def test_nothing_waits_for_a_run_of_the_command_line(site: Any, rita: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.decontaminate.index import EvalFilesChanged
+from posttrain.decontaminate.eval_sets import EvalFilesChanged
 from posttrain.refresh import NoMixture, Refresh, compare, index_new, new_version, review, start_refresh
 from posttrain.refresh.evals import accepted_changes
 from posttrain.run import run_ids

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from posttrain.decontaminate.index import index_eval_sets
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.stage import decontaminate_examples
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad
 from posttrain.report import write_decontamination_report

@@ -10,6 +10,7 @@ from posttrain.problems import SKILLS, make_problem, read_problem
 from posttrain.teacher import prompts
 from posttrain.teacher.client import Ask
 from posttrain.teacher.rules import TASKS, CannotDo
+from posttrain.teacher.worked_answers import final_number
 
 
 def answer(ask: Ask, seed: int = 0) -> dict:
@@ -73,6 +74,17 @@ def test_paraphrase_changes_wording_and_numbers(seed: int) -> None:
     assert problem is not None and problem.skill == "subtraction"
     assert (problem.a, problem.b) != (14, 5)
     assert " and loses " not in made
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pair_gets_a_right_answer_and_a_wrong_one_in_the_same_form(seed: int) -> None:
+    around = "user: <question>1+1</question>"
+    made = answer(prompts.paraphrase_pair("Mia has 14 books and loses 5. How many remain?", conversation=around), seed)
+    problem = read_problem(made["question"])
+    assert problem is not None and problem.skill == "subtraction" and (problem.a, problem.b) != (14, 5)
+    assert final_number(made["answer"]) == str(problem.answer)
+    assert final_number(made["worse_answer"]) not in (None, str(problem.answer))
+    assert made["worse_answer"].startswith(f"{problem.a} - {problem.b} = ")
 
 
 PROMPT = "Tom has 3 apples and buys 4. How many now?"

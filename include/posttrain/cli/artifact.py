@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -16,18 +17,41 @@ from posttrain.cli.rows import Inputs
 from posttrain.code_version import code_version
 from posttrain.storage import ArtifactWriter, Manifest, load_manifest, sha256_json, write_json
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
-def unfinished(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out` for work in progress; removed when the block ends, whatever happens."""
+def unfinished(out: Path, keep: str = "") -> Iterator[Path]:
+    """A hidden folder beside `out` for work in progress; removed when the block ends.
+
+    `keep` names a folder in it that stays where the block fails, or the process is killed, and something in it is finished: the
+    same command goes on from there. What is finished has a JSON file (shards.py, block_results.py).
+    """
     check_free(out)
     folder = out.resolve().parent / f".{out.name}.unfinished"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    kept = folder / keep if keep else None
+    clear(folder, kept)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
-    finally:
+    except BaseException:
+        clear(folder, kept)
+        if folder.exists():
+            log.warning("what is done is kept in %s: the same command goes on from there", folder)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear(folder: Path, kept: Path | None) -> None:
+    """Remove a folder, or all but `kept` of it where something in that is finished."""
+    if kept is None or next(kept.rglob("*.json"), None) is None:
         shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and path != kept:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != kept:
+            path.unlink(missing_ok=True)
 
 
 def check_free(out: Path) -> None:

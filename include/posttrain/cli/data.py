@@ -94,8 +94,8 @@ def collect(
 
     def work(writer: ArtifactWriter) -> None:
         files = []
-        for spec in specs:
-            stage.collect(spec, data_root(), seed, writer)
+        for spec, pin in zip(specs, loads, strict=True):
+            stage.collect(spec, data_root(), seed, writer, pin)
             files += writer.facts["files"]
         writer.facts["files"] = files
 
@@ -153,9 +153,9 @@ def convert(
         applied = {"apply_keyword_filter": keywords, "apply_empty_message_filter": empty} if keywords or empty else {}
         manifest = write_stage("convert", converter_module(family), folder, out, inputs,
                                (settings[0] if len(settings) == 1 else {"sources": settings}) | applied, work)
+    show_counts(manifest, as_json)
     if push_to_hub:
         typer.echo(f"pushed to {hub.push_rows(manifest, push_to_hub)}", err=True)
-    show_counts(manifest, as_json)
 
 
 # ---------------------------------------------------------------- examples
@@ -256,8 +256,12 @@ def review(
     paths: OptionalIn = None, evals: Evals = None, out: OptionalOut = None, recipe: options.RecipeName = None,
     seed: options.Seed = None, run: options.RunId = None, as_json: options.AsJson = False,
 ) -> None:
-    """Decide on the review band of a decontaminate artifact as unattended runs do: the teacher paraphrases, then a new check."""
-    from posttrain.decontaminate.review import review_band
+    """Decide on the review band of a decontaminate artifact as unattended runs do: what people of this workspace have decided
+    holds; for the rest the judge, where the recipe lets it decide, then the teacher paraphrases and the row is checked again."""
+    from posttrain.decontaminate.index import load_index
+    from posttrain.decontaminate.review.band import log_unattended, review_band
+    from posttrain.decontaminate.review.decision_log import DecisionLog, as_settings, decided_about
+    from posttrain.decontaminate.review.queue import read_queue
     from posttrain.teacher.client import open_teacher
 
     if run:
@@ -272,13 +276,18 @@ def review(
         index = eval_index(evals, rule, folder, None)
         inputs = read_inputs(paths or [], folder)
         keyed = with_index(index, evals, inputs)
+        items, log = read_queue(_one(inputs.manifests), load_index(index)), DecisionLog(workspace_url())
+        decided = decided_about(log.lines(), ((item.content, item.evals) for item in items))
 
         def work(writer: ArtifactWriter) -> None:
             with open_teacher(teacher_settings, workspace_url(), seed) as teacher:
-                review_band(_one(inputs.manifests), index, reviewing, rule, teacher, writer)
+                review_band(_one(inputs.manifests), index, reviewing, rule, teacher, writer, decided)
 
         all_settings = settings | reviewing.model_dump(mode="json") | {"decontaminate": rule.model_dump(mode="json")}
+        if decided:
+            all_settings |= {"decisions": as_settings(decided)}
         manifest = write_stage("review", "posttrain.decontaminate.review", folder, out, keyed, all_settings, work)
+    log_unattended(items, manifest, log, Path(manifest.path).name)
     show_counts(manifest, as_json)
 
 

@@ -62,7 +62,9 @@ def decontaminate(
     options.needed(train=train, evals=evals, out=out)
     check_evals(evals)
     settings = _settings(recipe or (evals if is_recipe(evals) else None), preset, index, changes or [])
-    with unfinished(out) as folder:
+    if not is_recipe(evals):
+        settings = settings.of_collection(str(Path(evals).resolve()))
+    with unfinished(out, keep="shards") as folder:
         made = None if is_artifact(Path(evals)) else folder / "index"
         found = eval_index(evals, settings, folder, made)
         _check_index(settings, found)

@@ -31,8 +31,9 @@ def is_recipe(given: str) -> bool:
 
 def eval_index(given: str, settings: Decontaminate, folder: Path, out: Path | None) -> Manifest:
     """The index of the eval sets: the artifact itself, or a new one at `out` (under `folder` where none is wanted)."""
+    from posttrain.decontaminate.build_index import index_eval_sets
+    from posttrain.decontaminate.eval_sets import pinned_evals
     from posttrain.decontaminate.files import resolve_evals
-    from posttrain.decontaminate.index import index_eval_sets, pinned_evals
 
     if is_artifact(Path(given)):
         return load_manifest(str(Path(given).resolve()))
@@ -44,7 +45,7 @@ def eval_index(given: str, settings: Decontaminate, folder: Path, out: Path | No
         index_eval_sets(evals, root, seed, settings, writer)
 
     place = out or folder / "index_evals"
-    return write_stage("index_evals", "posttrain.decontaminate.index", folder, place, Inputs(), indexed, work)
+    return write_stage("index_evals", "posttrain.decontaminate.build_index", folder, place, Inputs(), indexed, work)
 
 
 def with_index(index: Manifest, evals: str, inputs: Inputs) -> Inputs:

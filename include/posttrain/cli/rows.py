@@ -244,7 +244,7 @@ def _provenance(
         "raw_file": _text(row, "raw_file") or file,
         "raw_row": row["raw_row"] if isinstance(row.get("raw_row"), int) else number,
     }
-    optional = ("parent_id", "persona", "request_id", "published_source")
+    optional = ("parent_id", "persona", "request_id", "published_source", "trace")
     rest: dict[str, Any] = {name: row[name] for name in optional if name in own and isinstance(row[name], str)}
     if isinstance(row.get("tags"), list):
         rest["tags"] = tuple(tag for tag in row["tags"] if isinstance(tag, str))

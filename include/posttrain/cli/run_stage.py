@@ -14,6 +14,7 @@ import typer
 from posttrain import pipeline
 from posttrain.cli.artifact import check_free, place, show_counts
 from posttrain.cli.rows import is_artifact, read_inputs
+from posttrain.progress import Progress
 from posttrain.recipe import Recipe
 from posttrain.run import Run, load_run, start_run
 from posttrain.shards import ROWS_FOR_WORKERS
@@ -48,8 +49,13 @@ def do_stage(run: Run, stage: str, source: str | None = None) -> list[StageResul
             rows = _rows_to_do(run, stage, names)
             largest_first = sorted(names, key=lambda name: -rows[name])
             with Workers(worker_count() if sum(rows.values()) >= ROWS_FOR_WORKERS else 1) as workers:
-                results = list(workers.map(_do_part, [(run, stage, name) for name in largest_first]))
-            return [results[largest_first.index(name)] for name in names]
+                results = {}
+                progress = Progress(stage, sum(rows.values()), len(names), "sources")
+                for name, result in zip(largest_first, workers.map(_do_part, [(run, stage, name) for name in largest_first]),
+                                        strict=True):
+                    results[name] = result
+                    progress.add(rows[name])
+            return [results[name] for name in names]
         if stage in pipeline.LIBRARY_STAGES:
             return [pipeline.LIBRARY_STAGES[stage](run)]
         return [pipeline.PROCESS_STAGES[stage](run, Launcher(stage_log(stage)))]

@@ -18,7 +18,7 @@ from posttrain.recipe import STAGES
 from posttrain.report import score_lines, verdict_of, write_mixture_report, write_report
 from posttrain.report.facts import read_round
 from posttrain.report.summary import summary_text, table
-from posttrain.run import Run, load_run, rounds_of, run_ids, start_run
+from posttrain.run import Run, load_run, readable_runs, rounds_of, start_run
 from posttrain.shards import redone_text
 from posttrain.storage import exists, join, workspace_url
 
@@ -81,11 +81,10 @@ def run_stages(run: Run) -> bool:
 def runs(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False) -> None:
     """List the runs of the workspace, oldest first."""
     lines = []
-    for run_id in run_ids():
-        found = load_run(run_id)
+    for found in reversed(list(readable_runs())):
         done = list(dict.fromkeys(record["stage"] for record in found.stage_records()))
         verdict = verdict_of(read_round(found))["verdict"]
-        lines.append({"run_id": run_id, "root_run_id": found.root_run_id, "round": found.round, "recipe": found.recipe.name,
+        lines.append({"run_id": found.run_id, "root_run_id": found.root_run_id, "round": found.round, "recipe": found.recipe.name,
                       "until": found.until, "stages": done, "verdict": verdict, "folder": found.folder})
     if as_json:
         typer.echo(json.dumps(lines, ensure_ascii=False))

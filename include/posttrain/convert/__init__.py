@@ -24,6 +24,7 @@ from posttrain.convert.sft_families import SFT_FAMILIES
 from posttrain.convert.sharegpt import convert_sharegpt, read_sharegpt
 from posttrain.convert.tulu3 import convert_tulu3_persona, read_tulu3_persona
 from posttrain.convert.tulu3_mixtures import convert_tulu3_sft_mixture, read_tulu3_sft_mixture
+from posttrain.progress import Progress
 from posttrain.storage import read_batches
 
 if TYPE_CHECKING:
@@ -60,10 +61,13 @@ def convert_source(collected: Manifest, spec: Source, out: ArtifactWriter) -> No
 
 
 def raw_batches(collected: Manifest) -> Iterator[pa.RecordBatch]:
-    """The rows of a collect artifact, as they stand there (RAW_SCHEMA)."""
-    for entry in collected.files:
-        if entry.split == "raw":
-            yield from read_batches(collected.file(entry.name))
+    """The rows of a collect artifact, as they stand there (RAW_SCHEMA); how many are done is said in the log."""
+    parts = [entry for entry in collected.files if entry.split == "raw"]
+    progress = Progress(f"convert of {collected.settings.get('source', 'rows')}", sum(entry.rows for entry in parts))
+    for entry in parts:
+        for batch in read_batches(collected.file(entry.name)):
+            yield batch
+            progress.add(batch.num_rows)
 
 
 def raw_rows(collected: Manifest) -> Iterator[RawRow]:

@@ -2,10 +2,12 @@
 
 The order, best first:
 
-1. the share of rows that the family understands: those that it converts, and those that it refuses for what they are (a tie,
-   a tool call, a test question) and not for how they are laid out;
-2. the share that it converts;
-3. the number of the file's columns that it reads; a family that names no column (`pair`) is the last resort;
+1. rows that the family understands, times columns of the file that it reads (`id` apart): HelpSteer2's five ratings speak for
+   `helpsteer2`, though it refuses ties, which a family of prompts and answers would take. A row is understood that is
+   converted to a question with a text, or refused for what it is (a tie, a tool call, a test question) and not for how it is
+   laid out. A family that names no column (`pair`) is the last resort;
+2. the rows that it understands;
+3. the rows that it converts;
 4. families that give the very same texts stand together, a layout of many publishers before a publisher who uses it;
    a family that gets more out of the rows (pairs, or rows with a ground truth) stands before one that gets conversations,
    and a publisher's family whose columns are (most of them) there before a layout that gets other texts;
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -39,6 +42,9 @@ MISFITS = frozenset({
 """Reasons that speak against the family. With any other reason the family understood the row, and does not want it."""
 
 
+_CHECKABLE = re.compile(r"[0-9\\{]")
+
+
 @dataclass(frozen=True)
 class BadRow:
     """A row that a family does not convert: its number in the file (0-based), the reason, the field and what was found."""
@@ -51,7 +57,8 @@ class BadRow:
 
 @dataclass
 class Fit:
-    """How one family reads the sample. `columns`: those of the file that it reads. `same_as`: families with the same texts."""
+    """How one family reads the sample. `columns`: those of the file that it reads. `same_as`: families with the same texts.
+    `words_as_truth`: rows whose ground truth has neither a digit nor LaTeX, as an answer in prose that was taken for one."""
 
     family: str
     rows: int
@@ -63,6 +70,7 @@ class Fit:
     bad_rows: list[BadRow] = field(default_factory=list)
     same_as: list[str] = field(default_factory=list)
     texts: str = ""
+    words_as_truth: int = 0
 
     @property
     def share(self) -> float:
@@ -83,7 +91,7 @@ class Diagnosis:
 def diagnose(path: Path, limit: int = SAMPLE_ROWS) -> Diagnosis:
     """Try every family on the first `limit` rows of a file. Raises ValueError for a file name without a reader."""
     sample = list(islice(read_raw_file(path), limit))
-    broken = [BadRow(n, row.reason, "row", row.detail) for n, row in sample if isinstance(row, Broken)]
+    broken = [BadRow(n, row.reason, row.field, row.detail) for n, row in sample if isinstance(row, Broken)]
     rows = [(path.name, n, row) for n, row in sample if not isinstance(row, Broken)]
     columns = list(dict.fromkeys(name for _, _, row in rows if isinstance(row, dict) for name in row))
     tried: dict[Any, Fit] = {}
@@ -110,8 +118,9 @@ def _try(name: str, family: Family, rows: list[RawRow]) -> Fit:
             for draft in drafts:
                 check_draft(draft, "rlvr" in family.kinds)
             fit.converted += len(members)
-            fit.understood += len(members)
+            fit.understood += len(members) * all(map(_asks, drafts))
             kinds.update(dict.fromkeys(draft.kind for draft in drafts))
+            fit.words_as_truth += any(draft.kind == "rlvr" and not _CHECKABLE.search(draft.ground_truth) for draft in drafts)
         except UnreadableRow as error:
             fit.understood += len(members) * (error.reason not in MISFITS)
             fit.reasons[error.reason] = fit.reasons.get(error.reason, 0) + len(members)
@@ -122,6 +131,12 @@ def _try(name: str, family: Family, rows: list[RawRow]) -> Fit:
             texts.update("\x00".join(parts).encode("utf-8", "surrogatepass"))
     fit.kinds, fit.texts = list(kinds), texts.hexdigest()
     return fit
+
+
+def _asks(draft: Draft) -> bool:
+    """Whether the first question has a text. Without one, the family took another column for it: Alpaca's empty `input`."""
+    turns = draft.messages or draft.chosen or draft.rejected
+    return any(message.content.strip() for message in turns if message.role == "user")
 
 
 def _parts(draft: Draft) -> Iterator[str]:
@@ -149,7 +164,7 @@ def columns_read(family: Family, columns: Iterable[str]) -> list[str]:
 
 def _generality(fit: Fit, family: Family, columns: set[str]) -> int:
     """0: more than conversations; 1: a publisher's family that finds half of its columns; 2: a layout; 3: any other."""
-    if set(fit.kinds) - {"sft"}:
+    if set(fit.kinds) - {"sft"} and 2 * fit.words_as_truth <= fit.converted:
         return 0
     if family.origin is None:
         return 2
@@ -186,9 +201,9 @@ def _ranked(fits: list[Fit], columns: list[str]) -> list[Fit]:
     def between(group: list[Fit]) -> tuple[Any, ...]:
         first = group[0]
         family = FAMILIES[first.family]
-        most = max(len(fit.columns) for fit in group)
-        return (not first.understood, not most, -first.understood, -first.converted, -most, _generality(first, family, present),
-                _strangeness(family, present), table[first.family])
+        most = max(len(set(fit.columns) - {"id"}) for fit in group)
+        return (not first.understood, not most, -first.understood * most, -first.understood, -first.converted,
+                _generality(first, family, present), _strangeness(family, present), table[first.family])
 
     for group in groups.values():
         group.sort(key=within)

@@ -77,6 +77,7 @@ class Draft:
     license: str | None = None
     persona: str | None = None
     raw_id: str | None = None
+    trace: str | None = None
     tags: tuple[str, ...] = ()
     note: str | None = None
 
@@ -316,7 +317,7 @@ def _example(draft: Draft, id: str, raw_file: str, raw_row: int, published: str 
         "persona": draft.persona, "raw_file": raw_file, "raw_row": raw_row, "published_source": published, "tags": draft.tags,
     }
     if draft.kind == "sft":
-        return SFTExample(**shared, messages=draft.messages)
+        return SFTExample(**shared, messages=draft.messages, trace=draft.trace)
     if draft.kind == "rlvr":
         return RLVRExample(**shared, messages=draft.messages, ground_truth=draft.ground_truth, verifier=draft.verifier)
     return PreferencePair(**shared, prompt=draft.prompt, chosen=draft.chosen, rejected=draft.rejected,

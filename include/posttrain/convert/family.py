@@ -12,14 +12,18 @@ from posttrain.licence_terms import terms_of
 from posttrain.schema import Kind
 from posttrain.section import Section
 
+PARQUET_BRANCH, PARQUET_TRAIN = "refs/convert/parquet", ("*/train/*.parquet",)
+"""The Hub's own conversion of a set, `<config>/<split>/0000.parquet`, where the main branch holds a loading script and no rows,
+which `datasets` does not run. The branch is locked to its commit as `main` is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One line of the table of families.
 
     A layout that belongs to no publisher (alpaca, messages, prompt_completion) has no origin, licence or Hub id of its own;
-    the source that uses it states them. `revision` is a commit where one is known: one at which other public projects pin the
-    set. The `main` of the others is resolved to a commit when a source is collected.
+    the source that uses it states them. `revision` is a commit where one is known: one at which other public projects read the
+    set. The branch of the others is locked to a commit when it is first collected (`hub_revisions`).
     """
 
     convert: Callable[..., list[Draft]]

@@ -65,7 +65,10 @@ def sample_collections(rows: Iterable[RawRow], options: FlanOptions) -> Iterator
 
 
 def collection_of(row: RawRow) -> str:
-    """`cot_fsopt` and the like: from the file's path (`cot_fsopt_data/…`), else from `_task_source` and `_template_type`."""
+    """`cot_fsopt` and the like: from the file's path (`cot_fsopt_data/…`), else from `_task_source` and `_template_type`.
+
+    The rows of `t0_…` say `P3`, which is what they were made from.
+    """
     raw_file, _, value = row
     if found := _IN_A_PATH.search(raw_file):
         source, shots, no = found.groups()
@@ -73,7 +76,8 @@ def collection_of(row: RawRow) -> str:
     if not isinstance(value, dict):
         return ""
     source, template = (str(value.get(f"_{name}") or value.get(name) or "") for name in ("task_source", "template_type"))
-    return f"{source.lower().removesuffix('2021')}_{template.lower().replace('_', '')}"
+    source = source.lower().removesuffix("2021")
+    return f"{'t0' if source == 'p3' else source}_{template.lower().replace('_', '')}"
 
 
 def _hash(row: RawRow, seed: int) -> int:

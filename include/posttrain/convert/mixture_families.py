@@ -34,7 +34,7 @@ MIXTURE_FAMILIES: dict[str, Family] = {
         hub="allenai/tulu-3-sft-mixture",
         revision="b14afda60f1bbebe55d5d2fa1e4df5042f97f8be", tested_on=(f"{_TULU}/sft_sample.jsonl.gz",),
     ),
-    "tulu3_preference_8b": _preference("8b"),
+    "tulu3_preference_8b": _preference("8b", "78a6f00785946cd24276c5dd075f83a143a3b1e6"),
     "tulu3_preference_70b": _preference("70b", "c3814155b6710034871fa5aa0cda6be5530565c9"),
     "tulu3_preference_405b": _preference("405b"),
     "rlvr_mixed": _rlvr(
@@ -45,7 +45,14 @@ MIXTURE_FAMILIES: dict[str, Family] = {
     "rlvr_gsm": _rlvr(
         "allenai/RLVR-GSM", "MIT", "GSM8K with worked examples before the question: 7,473 training rows. The 1,319 rows of its "
         "test split are refused by the hash of the question, wherever they come from.",
+        revision="b14884519de816306cf8ce7fc74547284b9ac548",
     ),
-    "rlvr_math": _rlvr("allenai/RLVR-MATH", "MIT", "MATH's training problems with worked examples before the question."),
-    "rlvr_ifeval": _rlvr("allenai/RLVR-IFeval", "ODC-BY-1.0", "Prompts with one checkable constraint each."),
+    "rlvr_math": _rlvr(
+        "allenai/RLVR-MATH", "MIT", "MATH's training problems with worked examples before the question.",
+        revision="bd2a93551b503a395fadd1a740d957559cfe6f3c",
+    ),
+    "rlvr_ifeval": _rlvr(
+        "allenai/RLVR-IFeval", "ODC-BY-1.0", "Prompts with one checkable constraint each.",
+        revision="47c03c73621c4aab2b824b7818681117d662770e",
+    ),
 }

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from posttrain.convert.draft import Draft, RawRow, Refused
 from posttrain.convert.fields import object_of, optional_text, text_of
-from posttrain.convert.think import TraceOptions, without_trace
+from posttrain.convert.think import TraceOptions, split_trace
 from posttrain.convert.turns import question_answer
 from posttrain.schema import UnreadableRow
 
@@ -31,9 +31,8 @@ def convert_open_code_reasoning(row: Any, options: CodeReasoningOptions = DEFAUL
     problem, output = text_of(fields, "input"), text_of(fields, "output")
     if problem.strip() == "-":
         raise UnreadableRow("missing_field", "input", "the problem stands in the data set that `dataset` names")
-    if options.trace == "drop":
-        output = without_trace(output, "output")
-    return [Draft(messages=question_answer(problem, output), license=optional_text(fields, "license"))]
+    output, trace = split_trace(output, "output", options.trace)
+    return [Draft(messages=question_answer(problem, output), license=optional_text(fields, "license"), trace=trace)]
 
 
 def sample_answers(rows: Iterable[RawRow], options: CodeReasoningOptions) -> Iterator[RawRow | Refused]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posttrain.convert.family import Family
+from posttrain.convert.family import PARQUET_BRANCH, PARQUET_TRAIN, Family
 from posttrain.convert.helpsteer2 import HelpSteer2Options, convert_helpsteer2, join_answers
 from posttrain.convert.hh_red_team import RedTeamOptions, convert_hh_red_team
 from posttrain.convert.hh_rlhf import convert_hh_rlhf, convert_hh_rlhf_translated
@@ -62,6 +62,7 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         columns=("history", "human_ref_A", "human_ref_B", "labels", "score_A", "score_B", "score_ratio", "domain"),
         layout="A post with two comments of people; chosen is what `labels` says (1: A, 0: B).",
         origin="stanfordnlp/SHP", license="none stated (Reddit's terms)", hub="stanfordnlp/SHP",
+        revision="e94b5f32602712d78ed494fe79105b1959396686",
     ),
     "ultrafeedback": Family(
         convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions,
@@ -79,9 +80,12 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         split="train_prefs",
     ),
     "ultrafeedback_cleaned": Family(
-        convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions, columns=(*BINARIZED, "source"),
+        convert=convert_ultrafeedback, kinds=("preference",), options=UltraFeedbackOptions,
+        columns=(*BINARIZED[:3], "score_chosen/chosen-rating", "score_rejected/rejected-rating", "chosen-model", "rejected-model",
+                 "source"),
         layout="The binarised set without TruthfulQA's prompts: what `source` still marks as such is refused.",
         origin="allenai/ultrafeedback_binarized_cleaned", license="MIT", hub="allenai/ultrafeedback_binarized_cleaned",
+        revision="f304ce59671d155273c861746581faa354d8a9af",
         split="train_prefs",
     ),
     "helpsteer2": Family(
@@ -102,6 +106,7 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
         columns=("question", "answer_0", "answer_1", "score_0", "score_1"),
         layout="A question with two answers: the higher score is chosen.",
         origin="openai/webgpt_comparisons", license="none stated", hub="openai/webgpt_comparisons",
+        revision=PARQUET_BRANCH, files=PARQUET_TRAIN,
     ),
     "pandalm": Family(
         convert=convert_pandalm, kinds=("preference",),

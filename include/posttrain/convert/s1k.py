@@ -28,9 +28,10 @@ def convert_s1k(row: Any, options: S1KOptions = DEFAULT) -> list[Draft]:
     fields = object_of(row)
     question = text_of(fields, "question")
     answer = text_of(fields, "attempt", f"{options.teacher}_attempt")
-    if options.trace == "tags":
-        answer = with_trace(_trace(fields, options.teacher), answer)
-    return [Draft(messages=question_answer(question, answer), skill=label_of(fields, "cot_type"))]
+    trace = None if options.trace == "drop" else _trace(fields, options.teacher).strip()
+    if trace is not None and options.trace == "tags":
+        answer, trace = with_trace(trace, answer), None
+    return [Draft(messages=question_answer(question, answer), skill=label_of(fields, "cot_type"), trace=trace)]
 
 
 def _trace(row: dict[str, Any], teacher: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from posttrain.convert.alpaca import convert_alpaca
 from posttrain.convert.aya import convert_aya
 from posttrain.convert.coconot import convert_coconot
-from posttrain.convert.family import Family
+from posttrain.convert.family import PARQUET_BRANCH, PARQUET_TRAIN, Family
 from posttrain.convert.flan import TULU3_SAMPLE, FlanOptions, convert_flan, sample_collections
 from posttrain.convert.guanaco import convert_guanaco
 from posttrain.convert.korean_qa import convert_korean_qa
@@ -107,6 +107,7 @@ TULU3: dict[str, Family] = {
         convert=convert_tulu3_persona, columns=("id", "prompt", "messages"),
         layout="A maths problem written for a persona, solved.",
         origin="allenai/tulu-3-sft-personas-math", license="ODC-BY-1.0", hub="allenai/tulu-3-sft-personas-math",
+        revision="46add032f5203fd96efbd54d074198981ed57d25",
     ),
     "tulu3_persona_gsm": Family(
         convert=convert_tulu3_persona, columns=("id", "prompt", "messages"),
@@ -122,12 +123,14 @@ TULU3: dict[str, Family] = {
         convert=convert_tulu3_persona, columns=("id", "prompt", "messages"),
         layout="A Python task written for a persona, solved.",
         origin="allenai/tulu-3-sft-personas-code", license="ODC-BY-1.0", hub="allenai/tulu-3-sft-personas-code",
+        revision="1412abe88dd2976af977260788e033013449f7b2",
     ),
     "tulu3_persona_if": Family(
         convert=convert_tulu3_persona, columns=("id", "prompt", "messages"),
         layout="A request with checkable constraints written for a persona, and an answer that keeps them.",
         origin="allenai/tulu-3-sft-personas-instruction-following", license="ODC-BY-1.0",
         hub="allenai/tulu-3-sft-personas-instruction-following",
+        revision="fe0c7d350c9b4542b8d829a6f1daa1c259f0ba0e",
     ),
 }
 """What Tülu 3 made itself."""
@@ -151,6 +154,7 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_guanaco, columns=("text",),
         layout="The best path of an OASST1 tree as one text, `### Human:` and `### Assistant:`.",
         origin="timdettmers/openassistant-guanaco", license="Apache-2.0", hub="timdettmers/openassistant-guanaco",
+        revision="831dabac2283d99420cda0b673d7a2a43849f17a",
     ),
     "no_robots": Family(
         convert=convert_no_robots, columns=("messages", "prompt", "category", "completion/response/answer", "system"),
@@ -168,12 +172,14 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_lima, columns=("conversations/instruction, input, output, history",),
         layout="Texts in turn, the user first; or LLaMA-Factory's copy in Alpaca's columns.",
         origin="GAIR/lima", license="CC-BY-NC-SA or stricter per source", non_commercial=True, hub="GAIR/lima",
+        revision="68958e98267f5fb4a52a03ebcdae4ae59213fa7c", files=("train.jsonl",),
         tested_on=(f"{FACTORY}/lima.4of5.json.gz",),
     ),
     "aya": Family(
         convert=convert_aya, columns=("inputs", "targets", "language_code/language"),
         layout="One question, one answer in one of 65 languages; the language code is kept.",
         origin="CohereForAI/aya_dataset", license="Apache-2.0", hub="CohereForAI/aya_dataset",
+        revision="f9ea04583f02a8f86404ff6c58bf75fe637df8a2",
     ),
     "self_instruct": Family(
         convert=convert_self_instruct, columns=("instruction", "instances"),
@@ -216,6 +222,7 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_alpaca, columns=(*ALPACA_COLUMNS, "history"),
         layout="As alpaca: the same instructions answered by GPT-4; `history` where a copy has it.",
         origin="vicgalle/alpaca-gpt4", license="CC-BY-NC-4.0", non_commercial=True, hub="vicgalle/alpaca-gpt4",
+        revision="f7e3ded725cb81e8e564e32feb12860f376f2b51",
     ),
     "ultrachat": Family(
         convert=convert_ultrachat, columns=("messages/data", "prompt", "prompt_id/id"),
@@ -227,15 +234,18 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_messages, columns=("conversations",),
         layout="A FLAN question under a system text, answered by GPT-4.",
         origin="Open-Orca/SlimOrca", license="MIT", hub="Open-Orca/SlimOrca",
+        revision="ce9ed009ef3292bac33d3520afaf5ec804066120",
     ),
     "wizardlm": Family(
         convert=convert_messages, columns=("conversations",), layout="Evolved instructions and their answers.",
         origin="WizardLMTeam/WizardLM_evol_instruct_V2_196k", license="MIT", hub="WizardLMTeam/WizardLM_evol_instruct_V2_196k",
+        revision="8a7d15a83028b5c93915677704f492839e2675f6",
     ),
     "daring_anteater": Family(
         convert=convert_messages, columns=("conversations", "system"),
         layout="Conversations of turns from User and Assistant; open-instruct leaves `dataset` open_platypus_commercial out.",
         origin="nvidia/Daring-Anteater", license="CC-BY-4.0", hub="nvidia/Daring-Anteater",
+        revision="ae79f8ac44cf185fbd3250dbe46057a7f7c4ec40",
     ),
     "persona": Family(
         convert=convert_persona,
@@ -243,6 +253,7 @@ PUBLISHERS: dict[str, Family] = {
                  "completion/response/answer/output"),
         layout="What a model wrote for a persona, under a fixed request; or the row's own conversation. The persona is kept.",
         origin="tencent-ailab/persona-hub", license="CC-BY-NC-SA-4.0", non_commercial=True, hub="proj-persona/PersonaHub",
+        revision="16777e34bf5cb758b925cae5d84e868ee6c2100c",
         config="tool", tested_on=("train/tencent-ailab__persona-hub/tool.4of5.jsonl.gz",),
     ),
     # ---------------------------------------------------------------- tasks and knowledge
@@ -251,12 +262,14 @@ PUBLISHERS: dict[str, Family] = {
         columns=("inputs", "targets", "_task_source/task_source", "_template_type/template_type"),
         layout="A prompted task and its answer; of each sub-collection the fixed number of rows that Tülu 3 took.",
         origin="Open-Orca/FLAN", license="none stated: each task keeps its own terms", hub="Open-Orca/FLAN",
+        revision="6845b1b3b53c6d5c5b1e49767ed759df3fc246cc",
         files=tuple(f"{name}_data/*" for name in TULU3_SAMPLE),
     ),
     "p3": Family(
         convert=convert_p3, columns=("inputs_pretokenized/prompt", "targets_pretokenized/completion"),
         layout="A prompted task and its answer, without `<|endoftext|>`.",
         origin="bigscience/P3", license="none stated: each data set keeps its own terms", hub="bigscience/P3",
+        revision=PARQUET_BRANCH, files=PARQUET_TRAIN,
         tested_on=("train/t0_train/yizhongw__self-instruct/*",),
     ),
     "sciriff": Family(
@@ -268,13 +281,15 @@ PUBLISHERS: dict[str, Family] = {
     "table_gpt": Family(
         convert=convert_prompt_completion, columns=("prompt", "completion"),
         layout="A task on a table in Markdown, and its answer.",
-        origin="LipengCS/Table-GPT", license="MIT", hub="LipengCS/Table-GPT", config="All",
+        origin="LipengCS/Table-GPT", license="MIT", hub="LipengCS/Table-GPT",
+        revision="25754c7a072dffca92e18c56f33832936f53495a", config="All",
     ),
     "web_instruct": Family(
         convert=convert_web_instruct, columns=("question", "answer", "source"),
         layout="A question from the web and its answer; rows from Stack Exchange get their own licence, CC-BY-SA-4.0.",
         origin="TIGER-Lab/WebInstructSub", license="Apache-2.0",
         hub="TIGER-Lab/WebInstructSub",
+        revision="559b33b6bcd34da3da047bb235532941026955a4",
     ),
     "squad_v1": Family(
         convert=convert_squad, columns=("context", "question", "answers"), layout="As squad: Wikipedia passages in English.",
@@ -315,6 +330,7 @@ PUBLISHERS: dict[str, Family] = {
         convert=convert_messages, columns=("messages",), layout="A competition problem, solved with Python and its output.",
         origin="AI-MO/NuminaMath-TIR", license="Apache-2.0 (an early card: CC-BY-NC-4.0): non-commercial until cleared",
         non_commercial=True, hub="AI-MO/NuminaMath-TIR",
+        revision="77a91d7b7a1a98ac4b1beb7d86c09d156b935dcd",
     ),
     "metamath": Family(
         convert=convert_prompt_completion, columns=("query", "response"), layout="Rewritten GSM8K and MATH problems, solved.",
@@ -330,11 +346,13 @@ PUBLISHERS: dict[str, Family] = {
     "codefeedback": Family(
         convert=convert_prompt_completion, columns=("query", "answer"), layout="A programming question and its answer.",
         origin="m-a-p/CodeFeedback-Filtered-Instruction", license="Apache-2.0", hub="m-a-p/CodeFeedback-Filtered-Instruction",
+        revision="a08c213a9748c66c15d0225814be80a2e77adf4a",
     ),
     "s1k": Family(
         convert=convert_s1k, options=S1KOptions, columns=("question", "thinking_trajectories", "attempt", "cot_type"),
         layout="A hard question, a model's reasoning in think tags (or left out) and its answer.",
         origin="simplescaling/s1K", license="Apache-2.0", hub="simplescaling/s1K",
+        revision="278d72baaa2b887a7e76a70a0ae254a5a45536e4",
     ),
     "s1k_1_1": Family(
         convert=convert_s1k, options=S1KOptions,
@@ -342,24 +360,28 @@ PUBLISHERS: dict[str, Family] = {
                  "cot_type"),
         layout="The questions of s1k with the reasoning and answer of DeepSeek-R1 or Gemini.",
         origin="simplescaling/s1K-1.1", license="MIT", hub="simplescaling/s1K-1.1",
+        revision="96c411f1fe4c49d20f0e2a1565f61e1a28b0b84d",
     ),
     "llama_nemotron": Family(
         convert=convert_llama_nemotron, options=TraceOptions, columns=("input", "output", "system_prompt", "category", "license"),
         layout="Turns and the answer after them, with reasoning in think tags (or left out), under the row's own licence.",
         origin="nvidia/Llama-Nemotron-Post-Training-Dataset", license="CC-BY-4.0",
-        hub="nvidia/Llama-Nemotron-Post-Training-Dataset", config="SFT", split="code",
+        hub="nvidia/Llama-Nemotron-Post-Training-Dataset",
+        revision="ed905e6239c9d191e4c965a403dde07a5383b5eb", config="SFT", split="code",
     ),
     "open_code_reasoning": Family(
         convert=convert_open_code_reasoning, options=CodeReasoningOptions, sample=sample_answers,
         columns=("id", "input", "output", "license"),
         layout="A programming problem and an answer of DeepSeek-R1, with reasoning in think tags (or left out).",
-        origin="nvidia/OpenCodeReasoning", license="CC-BY-4.0", hub="nvidia/OpenCodeReasoning", config="split_0", split="split_0",
+        origin="nvidia/OpenCodeReasoning", license="CC-BY-4.0", hub="nvidia/OpenCodeReasoning",
+        revision="20a1ca19c0d050fe9057fc08339d6b370ec1c67a", config="split_0", split="split_0",
     ),
     # ---------------------------------------------------------------- safety
     "coconot": Family(
         convert=convert_coconot, columns=("id", "category", "prompt", "response"),
         layout="A request that should not simply be complied with, and the answer; the category becomes the skill.",
-        origin="allenai/coconot", license="ODC-BY-1.0", hub="allenai/coconot", config="original",
+        origin="allenai/coconot", license="ODC-BY-1.0", hub="allenai/coconot",
+        revision="2cbe16aabf9069f17e48c8daad8aeabc29469eb7", config="original",
     ),
     "wildjailbreak": Family(
         convert=convert_wildjailbreak, columns=("data_type", "vanilla", "adversarial", "completion"),
@@ -398,6 +420,7 @@ PUBLISHERS: dict[str, Family] = {
     "kullm_v2": Family(
         convert=convert_alpaca, columns=ALPACA_COLUMNS, layout="As alpaca: GPT4ALL, Vicuna and Dolly rows translated by DeepL.",
         origin="nlpai-lab/kullm-v2", license="Apache-2.0", hub="nlpai-lab/kullm-v2",
+        revision="cddcb73c259269928e974e0ce141f123eb068030",
     ),
     "dolly_ko": Family(
         convert=convert_alpaca, columns=("instruction", "context", "response", "category"),
@@ -407,6 +430,7 @@ PUBLISHERS: dict[str, Family] = {
     "korquad": Family(
         convert=convert_squad, columns=("context", "question", "answers"), layout="As squad: Wikipedia passages in Korean.",
         origin="KorQuAD/squad_kor_v1", license="CC-BY-ND-2.0-KR", hub="KorQuAD/squad_kor_v1",
+        revision="01aad23853355e5f4f6317eeaaa8186811424834",
     ),
 }
 """Published data sets, each with its own licence."""

@@ -7,9 +7,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posttrain.decontaminate.block_results import Part, Result, done_file, read_result, write_result
 from posttrain.decontaminate.contamination import ContaminationTable
 from posttrain.decontaminate.examples import Examples
 from posttrain.decontaminate.json_rows import table_of
@@ -53,36 +53,6 @@ class Task:
 
 
 @dataclass(slots=True)
-class Part:
-    """A file that was written: `file` and `path` say of which input, `source_of_row` (int32) and `numbers` (int64) of each row
-    its source, as a number in `sources`, and its place in the input."""
-
-    role: str
-    name: str
-    file: str
-    path: str
-    rows: int
-    sources: tuple[str, ...]
-    source_of_row: bytes
-    numbers: bytes
-
-
-@dataclass(slots=True)
-class Result:
-    """What became of a block. `reasons`: (source, reason) → rows that go; `band`: source → rows of the band."""
-
-    bytes: int
-    rows: int = 0
-    parts: list[Part] = field(default_factory=list)
-    evidence: list[str] = field(default_factory=list)
-    read: Counter[str] = field(default_factory=Counter)
-    band: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-    contamination: dict[str, Any] = field(default_factory=dict)
-    examples: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class Rows:
     """Some rows of a block: their table, and what decontamination wants to know of each."""
 
@@ -98,7 +68,16 @@ class Rows:
 
 
 def compare_block(task: Task) -> Result:
-    """Compare the rows of a block, write its parts, and say what was counted."""
+    """Compare the rows of a block, write its parts, and say what was counted; or say what was, where it was done before."""
+    done = done_file(Path(task.folder), task.block.file.name, task.block.number)
+    if done.exists():
+        return read_result(done)
+    result = _compared(task)
+    write_result(done, result)
+    return result
+
+
+def _compared(task: Task) -> Result:
     result = Result(task.block.bytes)
     with searching(task.index, task.settings) as search:
         table = ContaminationTable(search.index, task.settings.dataset_threshold, PRESETS[task.settings.preset])

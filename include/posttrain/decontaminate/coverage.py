@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 
 from posttrain.decontaminate.index import RUN_WORDS, EvalIndex
+from posttrain.decontaminate.ngrams import possible_starts
 from posttrain.decontaminate.presets import Measure
-from posttrain.decontaminate.tokens import Ints, Tokens, parts
+from posttrain.decontaminate.tokens import Tokens, parts
+from posttrain.decontaminate.word_codes import Codes, Ints
 
 SUPPORT = 0.5
 """The mean that an item's other texts must exceed before a text of less than RUN_WORDS words may stand anywhere."""
@@ -79,18 +81,19 @@ def item_score(
 ) -> tuple[float, tuple[tuple[int, ...], ...]]:
     """The score of an item and, per text, its covered places. The mean is over all `texts`."""
     covered = [covered_places(text, turn, ngram_size) for text in texts]
-    return with_short_texts(texts, turn, ngram_size, covered)
+    return with_short_texts(texts, lambda text: bool(_run_places(text, turn, len(text))), ngram_size, covered)
 
 
 def with_short_texts(
-    texts: Sequence[Sequence[Hashable]], turn: Sequence[Hashable], ngram_size: int, covered: Sequence[tuple[int, ...]],
+    texts: Sequence[Any], stands_in_turn: Callable[[Any], bool], ngram_size: int, covered: Sequence[tuple[int, ...]],
 ) -> tuple[float, tuple[tuple[int, ...], ...]]:
     """Add the texts of less than RUN_WORDS words that stand in the turn, where the item's other texts are found."""
     result = list(covered)
     for k, text in enumerate(texts):
         others = [len(c) / len(t) for n, (c, t) in enumerate(zip(covered, texts, strict=True)) if n != k]
-        if _is_few(text) and len(text) < ngram_size and not covered[k] and others and sum(others) / len(others) > SUPPORT:
-            result[k] = _run_places(text, turn, len(text))
+        is_found = others and sum(others) / len(others) > SUPPORT
+        if _is_few(text) and len(text) < ngram_size and not covered[k] and is_found and stands_in_turn(text):
+            result[k] = tuple(range(len(text)))
     score = sum(len(c) / len(t) for c, t in zip(result, texts, strict=True)) / len(texts)
     return round(score, 9), tuple(result)
 
@@ -135,14 +138,16 @@ def _shared_windows(index: EvalIndex, tokens: Tokens) -> tuple[Ints, Ints, Ints]
     """(turn, n-gram number, n-gram size) of everything that a turn shares with the index, each once, in turn order."""
     found: list[tuple[Ints, Ints, Ints]] = [(np.zeros(0, np.int64),) * 3]
     lengths = np.diff(tokens.bounds)
+    few = min(RUN_WORDS, index.ngram_size)
+    beginning = possible_starts(tokens.codes, few, index.beginning)
     for size, table in index.tables.items():
-        if size < min(RUN_WORDS, index.ngram_size):  # only as the whole turn
+        if size < few:  # only as the whole turn
             turns = np.flatnonzero(lengths == size)
             own = tokens.codes[tokens.bounds[turns][:, None] + np.arange(size)].ravel()
             starts, number = table.find(own, index.codes, index.flat)
             turn, inside = turns[starts // size], starts % size == 0
         else:
-            starts, number = table.find(tokens.codes, index.codes, index.flat)
+            starts, number = table.find(tokens.codes, index.codes, index.flat, beginning)
             turn = np.searchsorted(tokens.bounds, starts, side="right") - 1
             inside = starts + size <= tokens.bounds[turn + 1]
         pairs = np.unique(turn[inside] * len(table.hashes) + number[inside])
@@ -198,9 +203,9 @@ def _matches(
     last = np.append(first[1:], len(text))
 
     @functools.lru_cache(maxsize=1)  # matches come turn by turn, and a long turn has many
-    def words_of(turn: int) -> list[int]:
+    def words_of(turn: int) -> Codes:
         unread = tokens.unread[tokens.bounds[turn] : tokens.bounds[turn + 1]].any()
-        return (index.all_words(turns[first_turn + turn]) if unread else tokens.of(turn)).tolist()
+        return index.all_words(turns[first_turn + turn]) if unread else tokens.of(turn)
 
     matches = []
     for group in chosen.tolist():
@@ -225,7 +230,7 @@ def _places(index: EvalIndex, turn: Ints, number: Ints, size: Ints) -> tuple[Int
 
 
 def _match(
-    index: EvalIndex, words_of: Callable[[int], list[int]], first_turn: int, turn: int, item: int,
+    index: EvalIndex, words_of: Callable[[int], Codes], first_turn: int, turn: int, item: int,
     windows: dict[int, tuple[Ints, Ints]],
 ) -> Match:
     covered, texts = [], []
@@ -234,8 +239,16 @@ def _match(
         places, reaches = windows.get(text, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
         covered.append(_union((places - begin).tolist(), reaches.tolist()))
         texts.append(index.codes[index.flat[begin:end]])
-    own = words_of(turn) if any(_is_few(text) for text in texts) else []
-    return _judged(first_turn + turn, item, texts, *with_short_texts(texts, own, index.ngram_size, covered))
+    scored = with_short_texts(texts, lambda text: _stands_in(text, words_of(turn)), index.ngram_size, covered)
+    return _judged(first_turn + turn, item, texts, *scored)
+
+
+def _stands_in(text: Codes, turn: Codes) -> bool:
+    """Whether the words of a short text stand in a row in the turn."""
+    starts = np.flatnonzero(turn[: len(turn) - len(text) + 1] == text[0]) if len(text) <= len(turn) else np.zeros(0, np.int64)
+    for step in range(1, len(text)):
+        starts = starts[turn[starts + step] == text[step]]
+    return len(starts) > 0
 
 
 def _union(places: list[int], reaches: list[int]) -> tuple[int, ...]:

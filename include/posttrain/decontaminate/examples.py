@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.matches import Finding
-from posttrain.decontaminate.normalize import spans
-from posttrain.decontaminate.spans import runs, tokens_of, train_places
+from posttrain.decontaminate.normalize import each_span
+from posttrain.decontaminate.spans import runs, turn_places
+from posttrain.decontaminate.tokens import CHARACTERS_AT_ONCE, piece_with
 from posttrain.decontaminate.turns import TrainingRow
 
 A_CELL = 2
@@ -47,7 +50,7 @@ class Examples:
         match, numbers = finding.match, self._index.texts(finding.match.item)
         texts = [self._index.text[text].as_py() for text in numbers]
         turn = next(text for place, text in row.turns if place == finding.turn)
-        places = train_places(match, [tokens_of(text) for text in texts], tokens_of(turn), self._index.ngram_size)
+        places = turn_places(match, self._index, turn)
         return {
             "row_id": row.id, "source": row.source, "turn": finding.turn, "eval": finding.eval, "item_id": finding.item_id,
             "measure": finding.measure, "score": match.score, "decision": finding.decision, "rule": finding.rule,
@@ -67,8 +70,22 @@ def merge_examples(states: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any
 
 
 def marked(text: str, places: Sequence[int]) -> Pieces:
-    """The text in pieces, its words at `places` marked; what stands between two marked neighbours is marked with them."""
-    tokens = spans(text)
+    """The text in pieces, its words at `places` marked; what stands between two marked neighbours is marked with them.
+
+    Of a long text only the piece with the first mark is read and marked.
+    """
+    if len(text) > CHARACTERS_AT_ONCE and places:
+        piece, words, begin, word = piece_with(text, places[0])
+        inside = [place - word for place in places[: bisect_left(places, word + words)]]
+        around = [(text[:begin], False), *_marked(piece, inside), (text[begin + len(piece) :], False)]
+        return [piece for piece in around if piece[0]]
+    return _marked(text, places)
+
+
+def _marked(text: str, places: Sequence[int]) -> Pieces:
+    edges = {place for first, behind in runs(places) for place in (first, behind - 1)}
+    words = islice(each_span(text), max(edges, default=-1) + 1)
+    tokens = {place: word for place, word in enumerate(words) if place in edges}
     pieces: Pieces = []
     end = 0
     for first, behind in runs(places):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -11,17 +13,20 @@ import yaml
 from posttrain.collect import raw_name
 from posttrain.decontaminate.compare_block import Task, compare_block
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
+from posttrain.decontaminate.eval_sets import check_eval_files
 from posttrain.decontaminate.examples import merge_examples
-from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import merge_evidence
-from posttrain.decontaminate.parts import FileProgress, agree_on_columns, count_rows, drop_sources
+from posttrain.decontaminate.parts import FileProgress, agree_on_columns, bring_parts, count_rows, drop_sources
 from posttrain.decontaminate.presets import PRESETS
+from posttrain.decontaminate.search import one_search
 from posttrain.decontaminate.shard import loaded_index
-from posttrain.decontaminate.train_files import blocks_of, stem_of, total_bytes, train_files, unpacked_bytes
+from posttrain.decontaminate.train_files import TrainFile, blocks_of, stem_of, total_bytes, train_files, unpacked_bytes
 from posttrain.raw_files import file_format
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad, data_root, load_recipe
-from posttrain.storage import ArtifactWriter, Manifest
+from posttrain.storage import ArtifactWriter, Manifest, sha256_json
 from posttrain.workers import Workers, worker_count
+
+log = logging.getLogger(__name__)
 
 FIELDS_FILE = "evals.yaml"
 _NOT_EVALS = (".yaml", ".yml", ".md")
@@ -48,31 +53,42 @@ def decontaminate_files(
     files = train_files(train_paths)
     check_eval_files(index)
     table = ContaminationTable(loaded_index(index.path, index.content), settings.dataset_threshold, PRESETS[settings.preset])
-    folder = Path(out.path)
-    tasks = (Task(block, index, settings, out.path, dry_run) for file in files for block in blocks_of(file))
+    folder, blocks = Path(out.path), _blocks_folder(files, out, dry_run)
+    tasks = (Task(block, index, settings, str(blocks), dry_run) for file in files for block in blocks_of(file))
     count = worker_count() if settings.index == "embedded" and unpacked_bytes(files) >= BYTES_FOR_WORKERS else 1
     progress, results = FileProgress(out.stage, total_bytes(files)), []
-    with Workers(count) as workers:
+    with one_search(), Workers(count) as workers:
         for result in workers.stream(compare_block, tasks):
             progress.add(result)
             table.merge(result.contamination)
             results.append(result)
     overlapping = table.overlapping_sources() if settings.drop_overlapping_sources else {}
-    parts = [part for result in results for part in result.parts]
+    parts = bring_parts(results, blocks, folder)
     drop_sources(parts, overlapping, folder)
     agree_on_columns(parts, folder)
     count_rows(results, overlapping, out)
     for part in parts:
         if part.rows:
             out.take_over(part.name, part.role, part.rows)
-    evidence = [name for result in results for name in result.evidence]
-    merge_evidence([str(folder / name) for name in evidence], out)
-    for name in evidence:
-        (folder / name).unlink()
+    merge_evidence([str(blocks / name) for result in results for name in result.evidence], out)
     write_table(table, out)
     out.facts |= {"examples": merge_examples(result.examples for result in results),
                   "files": [file.path for file in files], "dry_run": dry_run}
     check_eval_files(index)
+    shutil.rmtree(blocks)
+
+
+def _blocks_folder(files: list[TrainFile], out: ArtifactWriter, dry_run: bool) -> Path:
+    """Where the blocks are worked on: found again by the same call, on the same files, eval sets, settings and code (the
+    writer's key), which goes on behind the blocks that are done. Without a key nothing is found again."""
+    key = sha256_json([out.key, dry_run, [(file.path, file.source, file.name) for file in files]])[:20]
+    blocks = Path(out.shards) / out.stage / key
+    if not out.key:
+        shutil.rmtree(blocks, ignore_errors=True)
+    blocks.mkdir(parents=True, exist_ok=True)
+    if done := len(list(blocks.glob("done-*.json"))):
+        log.info("%s: going on where it was stopped: %d blocks of rows are done", out.stage, done)
+    return blocks
 
 
 # ---------------------------------------------------------------- evals

@@ -10,16 +10,9 @@ long names in one piece, and cost two thirds of its start and half of its memory
 from __future__ import annotations
 
 import functools
-import json
-import os
 import re
-import subprocess
-import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TYPE_CHECKING
-
-from posttrain.child_process import die_with_parent, python_path
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi
@@ -74,58 +67,3 @@ def stem(word: str) -> str:
 def before_hangul(word: str) -> str:
     """What stands before the first Hangul of a word (AI of AI가); a stem always begins with it."""
     return _BEFORE.match(word)[0]  # type: ignore[index]  # it matches the empty text
-
-
-# ---------------------------------------------------------------- another process
-
-
-class StemReader:
-    """Looks up stems in a process of its own, so that the analyser starts and works beside what the caller does."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread = ThreadPoolExecutor(1)
-        self._words: list[str] = []
-        self._answer: Future[tuple[bytes, bytes]] | None = None
-
-    def start(self) -> None:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "posttrain.decontaminate.korean"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": python_path()}, preexec_fn=die_with_parent,
-            )
-
-    def ask(self, words: list[str]) -> None:
-        """Hand the words over; `stems` waits for the answer."""
-        self._words = words
-        if self._process is not None:
-            self._answer = self._thread.submit(self._process.communicate, json.dumps(words).encode())
-
-    def stems(self) -> dict[str, str]:
-        """Word → stem of the words that were asked for; read here, where no process was started."""
-        if self._process is None or self._answer is None:
-            return {word: stem(word) for word in self._words}
-        answer, _ = self._answer.result()
-        if self._process.returncode:
-            raise RuntimeError(f"the process that reads Korean words ended with status {self._process.returncode}")
-        return dict(zip(self._words, json.loads(answer), strict=True))
-
-    def __enter__(self) -> StemReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-        if self._process is not None and self._answer is None:
-            self._process.communicate()
-        self._thread.shutdown()
-
-
-def _serve() -> None:
-    stem("안녕하세요")  # starts the analyser before the words have come
-    words = json.loads(sys.stdin.buffer.read())
-    sys.stdout.buffer.write(json.dumps([stem(word) for word in words]).encode())
-
-
-if __name__ == "__main__":
-    _serve()

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from posttrain.decontaminate.ngrams import Filter, hashes_of
-from posttrain.decontaminate.tokens import Codes, Ints, Tokens
+from posttrain.decontaminate.ngrams import Filter, hashes_at, hashes_of
+from posttrain.decontaminate.tokens import Tokens
+from posttrain.decontaminate.word_codes import Codes, Ints, ranges
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,35 @@ class KoreanFilter:
 
     @staticmethod
     def of_texts(texts: Tokens, ngram_size: int) -> KoreanFilter:
-        found: dict[int, list[Codes]] = {}
-        for k in texts.with_unread():
-            text = texts.of(k)
-            size = min(ngram_size, len(text))
-            has_korean = np.convolve(texts.unread[texts.bounds[k] : texts.bounds[k + 1]], np.ones(size, np.int64), "valid") > 0
-            found.setdefault(size, []).append(hashes_of(text, size)[has_korean])
-        return KoreanFilter({size: np.unique(np.concatenate(parts)) for size, parts in sorted(found.items())})
+        lengths, before = np.diff(texts.bounds), np.concatenate([[0], np.cumsum(texts.unread)])
+        sizes = np.minimum(lengths, ngram_size)
+        sizes[np.diff(before[texts.bounds]) == 0] = 0
+        runs = {}
+        for size in np.unique(sizes[sizes > 0]).tolist():
+            own = sizes == size
+            starts = ranges(texts.bounds[:-1][own], lengths[own] - size + 1)
+            starts = starts[before[starts + size] > before[starts]]
+            runs[size] = np.unique(hashes_of(texts.codes[starts[:, None] + np.arange(size)].ravel(), size)[::size])
+        return KoreanFilter(runs)
 
     def shared(self, turns: Tokens, few: int) -> npt.NDArray[np.bool_]:
         """Which words lie in a run of an eval text; one of less than `few` words counts only where it is as long as the turn."""
         marked = np.zeros(len(turns.codes), np.bool_)
         lengths, before = np.diff(turns.bounds), np.concatenate([[0], np.cumsum(turns.unread)])
+        # Every run of the index holds a Korean word: these places have one within the longest.
+        after = np.append(before[max(self.runs) :], np.full(min(max(self.runs), len(before)), before[-1]))[: len(before)]
+        near = np.flatnonzero(after > before)
         for size, hashes in self.runs.items():
-            starts = turns.bounds[:-1][lengths == size] if size < few else np.arange(len(turns.codes) - size + 1)
-            starts = starts[before[starts + size] > before[starts]]  # every run of the index holds a Korean word
-            starts = self._found(size, hashes, hashes_of(turns.codes, size), starts)
+            starts = turns.bounds[:-1][lengths == size] if size < few else near[near + size <= len(turns.codes)]
+            starts = starts[before[starts + size] > before[starts]]
+            starts = self._found(size, hashes, hashes_at(turns.codes, starts, size), starts)
             starts = starts[starts + size <= turns.bounds[turns.text_of(starts) + 1]]
             for step in range(size):
                 marked[starts + step] = True
         return marked & turns.unread
 
     def _found(self, size: int, hashes: Codes, own: Codes, starts: Ints) -> Ints:
-        starts = starts[self.filters[size].passing(own[starts])]
-        return starts[hashes[np.minimum(np.searchsorted(hashes, own[starts]), len(hashes) - 1)] == own[starts]]
+        """The starts whose hash, `own`, is among the hashes."""
+        passing = self.filters[size].passing(own)
+        starts, own = starts[passing], own[passing]
+        return starts[hashes[np.minimum(np.searchsorted(hashes, own), len(hashes) - 1)] == own]

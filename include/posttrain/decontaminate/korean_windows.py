@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 
 from posttrain.decontaminate.ngrams import NgramTable, hashes_of
-from posttrain.decontaminate.tokens import Codes
+from posttrain.decontaminate.word_codes import Codes
 
 MOST_CHOICES = 256
 """Of the stems of a window's words; a window with more of them is not ruled out."""

@@ -18,7 +18,7 @@ from posttrain.decontaminate.coverage import Match
 from posttrain.decontaminate.index import EvalIndex
 from posttrain.decontaminate.presets import PRESETS, CutOffs, Measure
 from posttrain.decontaminate.search import EvalSearch
-from posttrain.decontaminate.spans import covered_text, runs, tokens_of, train_places
+from posttrain.decontaminate.spans import covered_text, runs, tokens_of, turn_places
 from posttrain.decontaminate.turns import TrainingRow, Turns, turns_of_lists
 from posttrain.recipe import Decontaminate
 from posttrain.storage import ArtifactWriter, read_batches
@@ -171,13 +171,13 @@ def match_row(row: TrainingRow, finding: Finding, index: EvalIndex) -> dict[str,
     match, numbers = finding.match, index.texts(finding.match.item)
     texts = [index.text[text].as_py() for text in numbers]
     tokens = [tokens_of(text) for text in texts]
-    asked = tokens_of(next(text for place, text in row.turns if place == finding.turn))
+    turn = next(text for place, text in row.turns if place == finding.turn)
     best = match.scores.index(match.best)
     return {
         "row_id": row.id, "source": row.source, "turn": finding.turn, "eval": finding.eval, "item_id": finding.item_id,
         "measure": match.measure, "score": match.score, "decision": finding.decision,
         "train_spans": [{"start": begin, "end": end}
-                        for begin, end in runs(train_places(match, tokens, asked, index.ngram_size))],
+                        for begin, end in runs(turn_places(match, index, turn))],
         "eval_spans": [{"field": k, "start": begin, "end": end}
                        for k, places in enumerate(match.covered) for begin, end in runs(places)],
         "matched_text": "\n".join(

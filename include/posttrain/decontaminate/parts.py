@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import time
 from collections import Counter
 from itertools import groupby
@@ -12,13 +14,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posttrain.decontaminate.compare_block import KEPT, REMOVED, WHY, Part, Result, with_why
+from posttrain.decontaminate.block_results import Part, Result
+from posttrain.decontaminate.compare_block import KEPT, REMOVED, WHY, with_why
 from posttrain.decontaminate.json_rows import common_schema, with_schema
-from posttrain.shards import SECONDS_BETWEEN_LINES
+from posttrain.progress import SECONDS_BETWEEN_LINES
 from posttrain.storage import ArtifactWriter
 
 log = logging.getLogger(__name__)
 OVERLAP = "eval_set_overlap"
+
+
+def bring_parts(results: list[Result], blocks: Path, folder: Path) -> list[Part]:
+    """The parts of all blocks under their names in `folder`, without a copy where the file system can: until the command has
+    succeeded, `blocks` stays as it is, so that it goes on from there when it is stopped."""
+    parts = [part for result in results for part in result.parts]
+    for part in parts:
+        try:
+            os.link(blocks / part.name, folder / part.name)
+        except OSError:  # a disk without links
+            shutil.copyfile(blocks / part.name, folder / part.name)
+    return parts
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    """Under another name first: what the name stood for before is also a block's."""
+    new = path.with_name(f"{path.name}.new")
+    pq.write_table(table, new, compression="zstd")
+    new.replace(path)
 
 
 def drop_sources(parts: list[Part], overlapping: dict[str, list[str]], folder: Path) -> None:
@@ -37,13 +59,13 @@ def drop_sources(parts: list[Part], overlapping: dict[str, list[str]], folder: P
                         "detail": "over the data-set rule on " + ", ".join(overlapping[source])})
         rows = fallen if part.role == KEPT else fallen.select(fallen.column_names[:-1])  # the last says why it was in the band
         name = part.name.replace(part.role, REMOVED, 1).removesuffix(".parquet") + f"-{part.role}.parquet"
-        pq.write_table(with_why(rows, why), folder / name, compression="zstd")
+        _write(with_why(rows, why), folder / name)
         parts.append(Part(REMOVED, name, part.file, part.path, len(why), part.sources, source_of_row[falls].tobytes(),
                           numbers[falls].tobytes()))
         part.rows -= len(why)
         part.source_of_row, part.numbers = source_of_row[~falls].tobytes(), numbers[~falls].tobytes()
         if part.rows:
-            pq.write_table(table.filter(pa.array(~falls)), folder / part.name, compression="zstd")
+            _write(table.filter(pa.array(~falls)), folder / part.name)
         else:
             (folder / part.name).unlink()
 
@@ -65,7 +87,7 @@ def agree_on_columns(parts: list[Part], folder: Path) -> None:
                 why = [f.name for f in schema if f.type == WHY]
                 for column in why:
                     changed = changed.append_column(schema.field(column), table.column(column))
-                pq.write_table(changed, folder / name, compression="zstd")
+                _write(changed, folder / name)
 
 
 def count_rows(results: list[Result], overlapping: dict[str, list[str]], out: ArtifactWriter) -> None:

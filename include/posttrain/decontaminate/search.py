@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from posttrain.decontaminate import coverage, dense
 from posttrain.decontaminate.coverage import Match
@@ -50,8 +51,40 @@ def search_of(index: EvalIndex, content: str, settings: Decontaminate) -> Iterat
     if settings.index == "embedded":
         yield embedded(index)
         return
-    from posttrain.decontaminate.elastic import ElasticSearch, connect, ensure_index
+    stage, key = _STAGE.get(), (content, settings.collection)
+    if stage is None:
+        with _on_a_server(index, content, settings.collection) as search:
+            yield search
+        return
+    if key not in stage.searches:
+        stage.searches[key] = stage.opened.enter_context(_on_a_server(index, content, settings.collection))
+    yield stage.searches[key]
 
-    with connect() as cluster:
-        there = ElasticSearch(cluster, ensure_index(cluster, index, content), index)
+
+@contextmanager
+def _on_a_server(index: EvalIndex, content: str, collection: str) -> Iterator[EvalSearch]:
+    from posttrain.decontaminate.elastic import connect, open_elastic
+
+    with connect() as cluster, open_elastic(cluster, index, content, collection) as there:
         yield EvalSearch(index, there.score)
+
+
+@dataclass
+class _Stage:
+    opened: ExitStack
+    searches: dict[tuple[str, str], EvalSearch] = field(default_factory=dict)
+
+
+_STAGE: ContextVar[_Stage | None] = ContextVar("stage", default=None)
+
+
+@contextmanager
+def one_search() -> Iterator[None]:
+    """Within the block a server is connected to once, when it is first asked, and its index stays in use to the end: between two
+    parts of the rows nobody removes it."""
+    with ExitStack() as opened:
+        token = _STAGE.set(_Stage(opened))
+        try:
+            yield
+        finally:
+            _STAGE.reset(token)

@@ -97,7 +97,7 @@ def judged_batches(shard: Shard, job: ShardJob, out: ArtifactWriter) -> Iterator
 
 @contextmanager
 def searching(index: Manifest, settings: Decontaminate) -> Iterator[EvalSearch]:
-    """The index is loaded once a process; a server is connected to anew for each shard."""
+    """The index is loaded once a process; see search.one_search for a server."""
     with search_of(loaded_index(index.path, index.content), index.content, settings) as search:
         yield search
 

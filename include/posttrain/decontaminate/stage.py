@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 
 from posttrain.columns import examples_of
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
+from posttrain.decontaminate.eval_sets import check_eval_files
 from posttrain.decontaminate.examples import merge_examples
-from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import MATCHES, merge_evidence
 from posttrain.decontaminate.presets import PRESETS
+from posttrain.decontaminate.search import one_search
 from posttrain.decontaminate.shard import REVIEW, ShardJob, compare_shard, loaded_index
 from posttrain.shards import shards_of, take_counts, work_shards, workers_for
 from posttrain.storage import read_table
@@ -43,7 +44,7 @@ def decontaminate_examples(rows: list[Manifest], index: Manifest, settings: Deco
     check_eval_files(index)
     shards = shards_of(rows)
     # A server has its own concurrency; several processes would only queue there.
-    with workers_for(shards) if settings.index == "embedded" else Workers(1) as workers:
+    with one_search(), workers_for(shards) if settings.index == "embedded" else Workers(1) as workers:
         done = work_shards(out, shards, compare_shard, ShardJob(index, settings), workers, content=index.content)
     table = ContaminationTable(loaded_index(index.path, index.content), settings.dataset_threshold, PRESETS[settings.preset])
     for manifest in done:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from posttrain.decontaminate import korean
+from posttrain.decontaminate.arrow_arrays import number_array, numbers_of
 from posttrain.decontaminate.korean_filter import KoreanFilter
-from posttrain.decontaminate.normalize import is_korean, words
-from posttrain.decontaminate.tokens import Codes, Ints, Segments, SharedCode, codes_of, joined, parts, word_code
+from posttrain.decontaminate.korean_reader import WORDS_FOR_A_PROCESS, StemReader
+from posttrain.decontaminate.segments import Segments, add_word
+from posttrain.decontaminate.tokens import Tokens, joined, parts
+from posttrain.decontaminate.word_codes import Codes, Ints, codes_of, word_code
 
 Words = npt.NDArray[np.int32]
 
@@ -30,45 +31,44 @@ class EvalWords:
     korean: KoreanFilter
 
 
-def ask_for_stems(texts: Sequence[str], reader: korean.StemReader) -> dict[int, list[str]]:
-    """Hands the Korean words of all texts to the reader. Returns the words of each text that has some, as they are written."""
-    as_written = {k: words(text, str) for k, text in enumerate(texts) if is_korean(text)}
-    reader.ask(list(dict.fromkeys(word for own in as_written.values() for word in own if is_korean(word))))
-    return as_written
+class Vocabulary:
+    """Reads eval texts, some at a time. Korean words are handed to `reader` as they come."""
 
+    def __init__(self, reader: StemReader) -> None:
+        self._reader = reader
+        self._tokens: list[Tokens] = []
+        self._spelled: dict[int, str] = {}
+        self._korean: dict[str, int] = {}
+        self._unread: list[Ints] = []
 
-def read_words(
-    texts: Sequence[str], ngram_size: int, as_written: dict[int, list[str]], reader: korean.StemReader,
-) -> EvalWords:
-    """`as_written` and `reader` as `ask_for_stems` leaves them. Raises SharedCode where two words have one code: then nothing
-    could tell them apart."""
-    spelled: dict[int, str] = {}
-    of_parts = []
-    for part in parts(texts):
-        segments = Segments(texts[part])
-        of_parts.append(segments.tokens())
-        for code, word in segments.spelled().items():
-            _spell(spelled, code, word)
-    beginnings = joined(of_parts)
-    runs = KoreanFilter.of_texts(beginnings, ngram_size)
-    stems = reader.stems()
-    codes = beginnings.codes.copy()
-    for k, own in as_written.items():
-        codes[beginnings.bounds[k] : beginnings.bounds[k + 1]] = codes_of([stems.get(word, word) for word in own])
-    for word in dict.fromkeys(stems.values()):
-        _spell(spelled, word_code(word), word)
-    encoded = pa.array(codes).dictionary_encode()
-    distinct = encoded.dictionary.to_numpy()
-    order = np.argsort(distinct)
-    number = np.empty(len(order), np.int32)
-    number[order] = np.arange(len(order), dtype=np.int32)
-    return EvalWords(
-        flat=number[encoded.indices.to_numpy()] if len(order) else np.zeros(0, np.int32), bounds=beginnings.bounds,
-        words=[spelled[code] for code in distinct[order].tolist()], codes=distinct[order],
-        stems=stems, korean=runs,
-    )
+    def add(self, texts: Sequence[str]) -> None:
+        """Raises SharedCode where two words have one code: then nothing could tell them apart."""
+        for part in parts(texts):
+            segments = Segments(texts[part])
+            self._tokens.append(Tokens(*segments.words()))
+            segments.spell(self._spelled)
+            own, number = segments.korean_words()
+            self._unread.append(np.array([self._korean.setdefault(word, len(self._korean)) for word in own], np.int64)[number])
+            self._reader.ask(own)
+            if len(self._korean) >= WORDS_FOR_A_PROCESS:
+                self._reader.start()
 
-
-def _spell(spelled: dict[int, str], code: int, word: str) -> None:
-    if spelled.setdefault(code, word) != word:
-        raise SharedCode(f"{spelled[code]!r} and {word!r} have the code {code:016x}")
+    def words(self, ngram_size: int) -> EvalWords:
+        """All that was read. Raises SharedCode."""
+        beginnings = joined(self._tokens)
+        runs = KoreanFilter.of_texts(beginnings, ngram_size)
+        stems = self._reader.stems()
+        for stem in set(stems.values()):
+            add_word(self._spelled, word_code(stem), stem)
+        codes = beginnings.codes.copy()
+        if stems:
+            codes[beginnings.unread] = codes_of([stems[word] for word in self._korean])[np.concatenate(self._unread)]
+        encoded = number_array(codes).dictionary_encode()
+        distinct = numbers_of(encoded.dictionary)
+        order = np.argsort(distinct)
+        number = np.empty(len(order), np.int32)
+        number[order] = np.arange(len(order), dtype=np.int32)
+        return EvalWords(
+            flat=number[numbers_of(encoded.indices)], bounds=beginnings.bounds,
+            words=[self._spelled[code] for code in distinct[order].tolist()], codes=distinct[order], stems=stems, korean=runs,
+        )

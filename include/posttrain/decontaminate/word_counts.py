@@ -75,7 +75,12 @@ def text_counts(index: EvalIndex) -> Counts:
 
 
 def turn_counts(index: EvalIndex, turns: list[str]) -> Counts:
-    """The words of the turns."""
+    """The words of the turns. Several measures ask for those of one batch, one after the other."""
+    return _turn_counts(index, tuple(turns))
+
+
+@functools.lru_cache(maxsize=1)
+def _turn_counts(index: EvalIndex, turns: tuple[str, ...]) -> Counts:
     known, numbers, tokens = vocabulary(index), index.number, [words(turn) for turn in turns]
     strange: dict[str, int] = {}
     flat = np.fromiter(

@@ -13,7 +13,7 @@ from typing import Literal
 
 from posttrain import recipe
 from posttrain.filters.view import RowView, fold
-from posttrain.schema import Example, Message, PreferencePair
+from posttrain.schema import Example, Message, PreferencePair, SFTExample
 
 Kind = Literal["email", "phone", "resident_number"]
 MASKS: dict[str, str] = {"email": "[EMAIL]", "phone": "[PHONE]", "resident_number": "[RESIDENT_NUMBER]"}
@@ -97,7 +97,8 @@ def mask(example: Example, kinds: tuple[str, ...]) -> Example:
     if isinstance(example, PreferencePair):
         return replace(example, prompt=mask_text(example.prompt, kinds), chosen=_mask_turns(example.chosen, kinds),
                        rejected=_mask_turns(example.rejected, kinds))
-    return replace(example, messages=_mask_turns(example.messages, kinds))
+    masked = replace(example, messages=_mask_turns(example.messages, kinds))
+    return replace(masked, trace=mask_text(masked.trace, kinds)) if isinstance(masked, SFTExample) and masked.trace else masked
 
 
 def mask_text(text: str, kinds: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ import re
 from posttrain import recipe
 from posttrain.filters.view import RowView
 
-_BRACES = re.compile(r"(?<![\\\w}{^_$])\{\{\s*[A-Za-z][A-Za-z_. ]{1,40}[A-Za-z]\s*\}\}(?!\})")
+_BRACES = re.compile(r"(?<![\\\w}{^_$])\{\{\s*(?:[A-Za-z][A-Za-z_. ]{1,40}[A-Za-z]|[가-힣][가-힣_. ]{0,40})\s*\}\}(?!\})")
 _CODE = ("```", "{%", "{{#", "{{/", "jinja", "handlebars", "mustache", "angular", "vue", "django", "liquid", "template", "html",
          "템플릿")
 """Where one of these stands in the row, braces are most likely what the conversation is about."""
@@ -16,7 +16,7 @@ MARKS = ("{{",)
 
 
 def has_placeholder(row: RowView, settings: recipe.Filter) -> str | None:
-    """`{{name}}`, `{{ user name }}` in any turn, unless the conversation is about templates or holds code."""
+    """`{{name}}`, `{{ user name }}`, `{{이름}}` in any turn, unless the conversation is about templates or holds code."""
     found = _BRACES.search(row.text)
     if found is None:
         return None
@@ -32,9 +32,10 @@ _I_KO = ("저는 ai", "나는 ai", "저는 인공지능", "나는 인공지능",
 MODEL_PHRASES = re.compile(
     rf"\b(?:{'|'.join(_BEGINNINGS)}) (?:{'|'.join(_MODELS)})(?: text-based)?(?: large)?(?: language)?"
     r" (?:model|assistant|chatbot)\b"
-    r"|\bas an ai,|\bas an ai (?:i |developed |created |trained )"
+    r"|\bas an (?:ai|artificial intelligence),|\bas an ai (?:i |developed |created |trained )"
+    r"|\b(?:i am|i['’]m)(?: just)? an (?:ai|artificial intelligence)(?=[,.;!])"
     rf"|(?:ai|인공지능|인공 지능|언어) ?(?:언어 ?)?(?:{'|'.join(_MODELS_KO)})(?:{'|'.join(_ENDINGS_KO)})"
-    rf"|(?:{'|'.join(_I_KO)}) ?(?:언어 ?모델|어시스턴트|비서|챗봇)?(?:이기 때문에|이므로|이라서|로서|라서)",
+    rf"|(?:{'|'.join(_I_KO)}) ?(?:언어 ?모델|어시스턴트|비서|챗봇)?(?:이기 때문에|이므로|이라서|(?:으)?로서|라서)",
     re.IGNORECASE | re.ASCII,
 )
 MODEL_MARKS = (

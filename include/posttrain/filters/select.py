@@ -17,7 +17,7 @@ from typing import Any
 from posttrain import recipe
 from posttrain.filters.length import estimate_tokens
 from posttrain.filters.rules import Drop
-from posttrain.schema import Example, conversation, prompt_of
+from posttrain.schema import Example, SFTExample, conversation, prompt_of
 
 RULE = "select"
 _THOUGHT = re.compile(r"<think>(.*?)(?:</think>|\Z)", re.DOTALL)
@@ -123,10 +123,11 @@ def group_of(example: Example, settings: recipe.Select) -> str:
 
 
 def difficulty_of(example: Example, settings: recipe.Select) -> int:
-    """Estimated tokens (`estimate_tokens`) of the answers, or of what stands in <think> tags in them."""
+    """Estimated tokens (`estimate_tokens`) of the answers, or of what stands in <think> tags in them and in the field `trace`."""
     answers = [m.content or "" for m in conversation(example) if m.role == "assistant"]
     if settings.difficulty == "trace_length":
         answers = [trace for answer in answers for trace in _THOUGHT.findall(answer)]
+        answers += [example.trace] if isinstance(example, SFTExample) and example.trace else []
     return 0 if settings.difficulty == "none" else sum(map(estimate_tokens, answers))
 
 

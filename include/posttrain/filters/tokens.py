@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from posttrain import recipe
-from posttrain.filters.view import RowView
+from posttrain.filters.view import RowView, fold
 
 TEMPLATE_TOKENS: dict[str, tuple[str, ...]] = {
     "ChatML, Qwen": ("<|im_start|>", "<|im_end|>", "<|im_sep|>"),
@@ -24,6 +24,9 @@ TEMPLATE_TOKENS: dict[str, tuple[str, ...]] = {
     "DeepSeek": ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"),
     "EXAONE": ("[|system|]", "[|user|]", "[|assistant|]", "[|endofturn|]"),
     "GLM": ("[gMASK]", "<sop>", "<eop>", "<|observation|>"),
+    "InternLM 1": ("<eoh>", "<eoa>"),
+    "Baichuan": ("<reserved_102>", "<reserved_103>", "<reserved_106>", "<reserved_107>"),
+    "Nemotron": ("<extra_id_0>", "<extra_id_1>", "<SPECIAL_10>", "<SPECIAL_11>", "<SPECIAL_12>"),
     "InternLM": ("<|action_start|>", "<|action_end|>", "<|interpreter|>", "<|plugin|>"),
 }
 """Marks that begin or end a turn, by template. `<|name|>` is caught for any name; the others must stand here."""
@@ -34,7 +37,7 @@ _OTHERS = [token for token in SPECIAL_TOKENS if not re.fullmatch(r"<\|\w+\|>", t
 # ASCII: only A–Z have a second letter case here.
 _TOKEN = re.compile(r"<\|[a-z][a-z0-9_]{0,40}\|>|" + "|".join(map(re.escape, _OTHERS)), re.IGNORECASE | re.ASCII)
 
-MARKS = ("<|", "<s>", "</s>", *(token.lower() for token in _OTHERS))
+MARKS = ("<|", "<s>", "</s>", *(fold(token) for token in _OTHERS))
 
 
 def has_special_token(row: RowView, settings: recipe.Filter) -> str | None:

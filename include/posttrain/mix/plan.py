@@ -18,8 +18,8 @@ from posttrain.licence_terms import allowed_terms, refused_terms
 from posttrain.mix import SPLITS
 from posttrain.mix.choice import rows_wanted, temperature_rows
 from posttrain.mix.pool import parts_of
-from posttrain.recipe import Amount, Recipe, RecipeError, Source
-from posttrain.run import Run, load_run, run_ids
+from posttrain.recipe import Amount, Recipe, Source
+from posttrain.run import Run, readable_runs
 from posttrain.storage import Manifest, StorageError, read_table
 
 DECIDE_CLEAN_ROWS = ("sources", "evals", "filter", "improve", "synthesize", "decontaminate", "review")
@@ -192,7 +192,7 @@ def _categories(recipe: Recipe, lines: list[PlanLine]) -> Iterator[CategoryLine]
 
 def available_rows(recipe: Recipe, workspace: str) -> dict[str, Available]:
     """Rows of every source that a run of the workspace has got, the newest run first and the latest stage first."""
-    runs = list(_runs(workspace))
+    runs = list(readable_runs(workspace))
     clean = next((rows for run in runs if _same_data(run.recipe, recipe) and (rows := _clean_rows(run)) is not None), None)
     if clean is not None:
         return {source: clean.get(source, Available("clean rows", {"": 0})) for source in
@@ -204,15 +204,6 @@ def available_rows(recipe: Recipe, workspace: str) -> dict[str, Available]:
                 if spec.name not in found and spec in run.recipe.sources and (manifest := _manifest(run, stage, spec.name)):
                     found[spec.name] = Available(name, manifest.written if stage == "convert" else {"": manifest.rows["kept"]})
     return found
-
-
-def _runs(workspace: str) -> Iterator[Run]:
-    """The runs of the workspace, newest first; one whose recipe is no recipe any more says nothing."""
-    for run_id in reversed(run_ids(workspace)):
-        try:
-            yield load_run(run_id, workspace)
-        except RecipeError:
-            continue
 
 
 def _manifest(run: Run, stage: str, part: str = "") -> Manifest | None:

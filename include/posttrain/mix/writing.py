@@ -11,11 +11,9 @@ memory than rows of 1,000. Both are counted on what is written, so that the part
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,9 +28,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from posttrain.mix.order import Indices
 from posttrain.mix.pool import Pool, pieces_with
+from posttrain.progress import Progress
 from posttrain.storage import ROWS_PER_PART, ArtifactWriter, file_system
-
-log = logging.getLogger(__name__)
 
 BUCKET_ROWS = 5_000
 PART_ROWS = ROWS_PER_PART
@@ -67,25 +64,9 @@ def write_orders(pool: Pool, orders: list[Order], out: ArtifactWriter) -> None:
         filled = _set_down(pool, orders, folder, workers)
         files = [(out.part_name(order.split), order, buckets) for order, all_buckets in zip(orders, filled, strict=True)
                  for buckets in _part_files(all_buckets)]
-        progress = Progress("wrote", sum(len(order.rows) for order in orders))
+        progress = Progress("mix: wrote", sum(len(order.rows) for order in orders))
         for rows in workers.map(lambda job: _write_part(out, *job), files):
             progress.add(rows)
-
-
-class Progress:
-    """Rows done of all rows, with rate and time left, in the log: every few seconds and at the end."""
-
-    def __init__(self, verb: str, total: int) -> None:
-        self.verb, self.total, self.done = verb, total, 0
-        self._started = self._last = time.monotonic()
-
-    def add(self, rows: int) -> None:
-        self.done += rows
-        now = time.monotonic()
-        if now - self._last >= 2 or self.done == self.total:
-            self._last, rate = now, self.done / max(now - self._started, 1e-9)
-            log.info("mix: %s %s of %s rows, %s rows/s, %.0f s left", self.verb, f"{self.done:,}", f"{self.total:,}",
-                     f"{rate:,.0f}", (self.total - self.done) / rate)
 
 
 @contextmanager
@@ -112,7 +93,7 @@ def _set_down(pool: Pool, orders: list[Order], folder: Path, workers: ThreadPool
         parts, starts = np.unique(pool.part[order.rows][places], return_index=True)
         jobs += [(number, part, own) for part, own in zip(parts.tolist(), np.split(places, starts[1:]), strict=True)]
     jobs.sort(key=lambda job: (job[1], job[0]))
-    progress = Progress("read", sum(len(order.rows) for order in orders))
+    progress = Progress("mix: read", sum(len(order.rows) for order in orders))
     done = workers.map(lambda job: _set_part_down(pool, orders[job[0]], job[1], job[2], folder), jobs)
     for (number, _, places), found in zip(jobs, done, strict=True):
         progress.add(len(places))

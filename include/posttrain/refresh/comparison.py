@@ -15,8 +15,8 @@ from collections import Counter
 import pyarrow as pa
 
 from posttrain.decontaminate.contamination import ContaminationTable, write_table
+from posttrain.decontaminate.eval_sets import check_eval_files
 from posttrain.decontaminate.examples import merge_examples
-from posttrain.decontaminate.index import check_eval_files
 from posttrain.decontaminate.matches import MATCHES, merge_evidence
 from posttrain.decontaminate.presets import PRESETS
 from posttrain.decontaminate.shard import REVIEW, ShardJob, judged_batches, loaded_index

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from posttrain.decontaminate.index import EvalFilesChanged, pinned_evals
+from posttrain.decontaminate.eval_sets import EvalFilesChanged, pinned_evals
 from posttrain.recipe import Recipe
 from posttrain.storage import Manifest, exists, join, load_manifest, read_json, sha256_json, write_json
 

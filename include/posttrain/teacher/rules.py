@@ -122,6 +122,15 @@ def paraphrase(text: str, rng: random.Random) -> dict[str, Any]:
             return _written(other)
 
 
+def paraphrase_pair(text: str, rng: random.Random) -> dict[str, Any]:
+    """The same with a worse answer: its result is off by one to nine."""
+    made = paraphrase(text, rng)
+    problem = _word_problem(made["question"])
+    wrong = problem.answer + rng.randint(1, 9)
+    equation = f"{problem.a} {SKILLS[problem.skill].sign} {problem.b} = {wrong}"
+    return made | {"worse_answer": f"{equation}\n#### {wrong}"}
+
+
 def solve(text: str, rng: random.Random) -> dict[str, Any]:
     return {"answer": _problem(_tagged(text, "question")).solution}
 
@@ -191,6 +200,7 @@ TASKS: dict[str, Callable[[str, random.Random], dict[str, Any]]] = {
     "follow_up": make_follow_up,
     "variation": vary,
     "paraphrase": paraphrase,
+    "paraphrase_pair": paraphrase_pair,
     "solve": solve,
     "judge": judge,
     "gives_away": gives_away,

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
 
-from posttrain.decontaminate.review.decision_log import DecisionLog
+from posttrain.decontaminate.review.decision_log import DecisionLog, LogError
 from posttrain.decontaminate.review.desk import Conflict, Desk, Entry, Filter, StillTooClose, UnknownItem
-from posttrain.decontaminate.review.paraphrase import ParaphraseRefused
+from posttrain.decontaminate.review.edits import Edit, ParaphraseRefused
 from posttrain.decontaminate.review.queue import has_band
+from posttrain.recipe import RecipeError
 from posttrain.run import load_run, run_ids
 from posttrain.storage import StorageError, workspace_url
 from posttrain_airflow.review_page import views, waiting
@@ -30,6 +31,7 @@ HEADERS = {
 STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 LONGEST_TEXT = 100_000
 """Characters of a reviewer's question or answer."""
+MOST_EDITS = 100
 
 Choice = Literal["keep", "paraphrase", "delete"]
 
@@ -41,12 +43,21 @@ class Ask(BaseModel):
     run: str = Field(min_length=1, max_length=500)
 
 
+class NewTurn(BaseModel):
+    """A question in the place of another one, and its answers."""
+
+    model_config = ConfigDict(extra="forbid")
+    turn: int = Field(ge=0)
+    question: str = Field(default="", max_length=LONGEST_TEXT)
+    answer: str = Field(default="", max_length=LONGEST_TEXT)
+    worse: str = Field(default="", max_length=LONGEST_TEXT)
+
+
 class DecideOne(Ask):
     item: str = Field(max_length=64)
     action: Choice | Literal["undo"]
     seen: str = Field(default="", max_length=40)
-    question: str = Field(default="", max_length=LONGEST_TEXT)
-    answer: str = Field(default="", max_length=LONGEST_TEXT)
+    edits: tuple[NewTurn, ...] = Field(default=(), max_length=MOST_EDITS)
 
 
 class DecideAll(Ask):
@@ -76,6 +87,7 @@ def create_app() -> FastAPI:
     app.middleware("http")(_with_headers)
     app.add_exception_handler(StorageError, _not_found)
     app.add_exception_handler(UnknownItem, _not_found)
+    app.add_exception_handler(LogError, _log_is_broken)
     for path, page in {"/": runs, "/queue": queue, "/row": row}.items():
         app.get(path, response_class=HTMLResponse)(page)
     app.get("/changes")(changes)
@@ -95,18 +107,25 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, status_code=404)
 
 
+async def _log_is_broken(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, status_code=503)
+
+
 # ---------------------------------------------------------------- looking
 
 
 def runs() -> HTMLResponse:
-    """Every run of the workspace with a review band, newest first."""
-    rows = []
+    """Every run of the workspace with a review band, newest first. One that cannot be read says why, and hides no other."""
+    rows, unreadable = [], dict[str, str]()
     for run_id in reversed(run_ids()):
-        run = load_run(run_id)
-        if run.has("decontaminate") and run.has("index_evals") and has_band(run.manifest("decontaminate")):
-            rows.append({"run": run, "progress": desk_of(run_id).progress(), "reviewed": run.has("review"),
-                         "waiting": waiting.waiting_for(run_id) is not None})
-    return HTMLResponse(views.runs_page(rows, workspace_url()))
+        try:
+            run = load_run(run_id)
+            if run.has("decontaminate") and run.has("index_evals") and has_band(run.manifest("decontaminate")):
+                rows.append({"run": run, "progress": desk_of(run_id).progress(), "reviewed": run.has("review"),
+                             "waiting": waiting.waiting_for(run_id) is not None})
+        except (StorageError, RecipeError, FileNotFoundError) as error:
+            unreadable[run_id] = str(error)
+    return HTMLResponse(views.runs_page(rows, unreadable, workspace_url()))
 
 
 def queue(
@@ -161,7 +180,7 @@ def decide_one(asked: DecideOne, user: User) -> JSONResponse:
         if asked.action == "undo":
             entry = desk.undo(asked.item, who, asked.seen)
         else:
-            entry = desk.decide(asked.item, asked.action, who, asked.seen, asked.question, asked.answer)
+            entry = desk.decide(asked.item, asked.action, who, asked.seen, [Edit(**edit.model_dump()) for edit in asked.edits])
     except Conflict as error:
         return _complaint(desk, desk.entry(asked.item), 409, error)
     except (StillTooClose, ParaphraseRefused) as error:

@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from posttrain.decontaminate.presets import Measure
 from posttrain.decontaminate.review.desk import Desk, Entry, Filter
+from posttrain.decontaminate.review.edits import Edit, answers_to, obstacle
 from posttrain.decontaminate.review.marks import Piece, pieces
-from posttrain.decontaminate.review.paraphrase import obstacle
+from posttrain.decontaminate.review.paraphrase import questions_matched
 from posttrain.decontaminate.review.queue import Item, RowMatch
 from posttrain.schema import PreferencePair, RLVRExample, conversation
 
@@ -21,7 +23,10 @@ OTHER_MATCHES = 10
 """A row that copies a template is close to hundreds of items; the page shows the strongest and says how many there are."""
 
 WORDS = {"keep": "kept", "paraphrase": "paraphrased", "delete": "deleted", "open": "open"}
-MEASURES = {"ngram_coverage": "n-gram coverage", "cosine": "cosine", "jaccard": "Jaccard", "dense": "dense"}
+MEASURES: dict[Measure, str] = {
+    "ngram_coverage": "n-gram coverage", "cosine": "cosine", "count_cosine": "cosine of counts", "jaccard": "Jaccard",
+    "reworded": "reworded", "dense": "dense",
+}
 
 
 @functools.cache
@@ -32,8 +37,8 @@ def environment() -> Environment:
     return made
 
 
-def runs_page(rows: list[dict[str, Any]], workspace: str) -> str:
-    return environment().get_template("runs.html").render(rows=rows, workspace=workspace)
+def runs_page(rows: list[dict[str, Any]], unreadable: dict[str, str], workspace: str) -> str:
+    return environment().get_template("runs.html").render(rows=rows, unreadable=unreadable, workspace=workspace)
 
 
 def queue_page(desk: Desk, wanted: Filter, number: int, can_decide: bool, token: str, last: str, waiting: Any) -> str:
@@ -64,26 +69,37 @@ def card(entry: Entry, run_id: str, can_decide: bool) -> str:
 
 def _card_values(entry: Entry, run_id: str, full: bool = False) -> dict[str, Any]:
     item = entry.item
+    best, *others = entry.matches
+    turns = questions_matched(item)
     return {
         "run_id": run_id, "entry": entry, "item": item, "example": item.example, "advice": entry.advice, "status": entry.status,
-        "decision": entry.decision, "obstacle": obstacle(item.example), "full": full,
-        "best": _match_values(item, item.best, full),
-        "others": [_match_values(item, match, full) for match in item.matches[1 : 1 + OTHER_MATCHES]],
-        "more": max(0, len(item.matches) - 1 - OTHER_MATCHES), "truth": _truth(item),
+        "decision": entry.decision, "obstacle": obstacle(item.example, turns), "full": full,
+        "edits": _edit_values(entry, turns), "turns": len(conversation(item.example)),
+        "best": _match_values(entry, best, full),
+        "others": [_match_values(entry, match, full) for match in others[:OTHER_MATCHES]],
+        "more": max(0, len(others) - OTHER_MATCHES), "truth": _truth(item),
     }
 
 
-def _match_values(item: Item, match: RowMatch, full: bool) -> dict[str, Any]:
+def _edit_values(entry: Entry, turns: tuple[int, ...]) -> list[dict[str, Any]]:
+    """What the editor holds for each question that matched: the teacher's suggestion, and which answers the row needs."""
+    suggested = {edit.turn: edit for edit in entry.advice.edits}
+    return [{"turn": turn, "edit": suggested.get(turn, Edit(turn, "")), "needs": answers_to(entry.item.example, turn)}
+            for turn in turns]
+
+
+def _match_values(entry: Entry, match: RowMatch, full: bool) -> dict[str, Any]:
+    item = entry.item
     turns = [
         {"role": message.role, "pieces": pieces(message.content, match.train_spans if place == match.turn else (), full),
-         "is_match": place == match.turn}
+         "is_match": place == match.turn, "place": place}
         for place, message in enumerate(conversation(item.example))
     ]
     texts = [
         {"field": field, "pieces": pieces(text, [(b, e) for k, b, e in match.eval_spans if k == n], full)}
         for n, (field, text) in enumerate(match.texts)
     ]
-    return {"match": match, "turns": turns, "texts": texts}
+    return {"match": match, "turns": turns, "texts": texts, "kept": entry.kept_beside.get(match.content)}
 
 
 def _truth(item: Item) -> list[Piece]:

@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.card import CARD, PAIRS, PLOT, make_card
 from posttrain.decontaminate.card.__main__ import main
 from posttrain.decontaminate.card.leaks import CLEAN, LEAKS, TRANSLATED, card_items, card_rows
-from posttrain.decontaminate.card.pairs import PairsFileError, pair_scores, read_pairs
+from posttrain.decontaminate.card.pairs import Pair, PairsFileError, judged_score, pair_scores, read_pairs
+from posttrain.decontaminate.card.score import Flagged
+from posttrain.decontaminate.card.verbatim import verbatim, verbatim_page
+from posttrain.decontaminate.index import load_index
+from posttrain.recipe import Decontaminate, EvalSet, FileLoad
+from posttrain.storage import ArtifactWriter
 
 
 def test_the_card_in_docs_is_what_the_command_writes(project: Path, tmp_path: Path) -> None:
@@ -47,6 +53,35 @@ def test_pairs_of_texts(tmp_path: Path) -> None:
     for rule in ("preset tulu3", "preset balanced", "ngram_coverage ≥ 0.9"):
         score = scores[rule]
         assert (score.found, score.leaks, score.false, score.clean, score.recall, score.precision) == (1, 2, 0, 1, 0.5, 1.0)
+
+
+def test_what_a_judge_would_make_of_the_band_by_hand() -> None:
+    """Ten pairs: 2 leaks and 1 other removed, 2 leaks and 3 others in review, 1 leak and 1 other not found."""
+    labels = ["same_item"] * 2 + ["other"] + ["variant"] * 2 + ["other"] * 3 + ["variant", "other"]
+    pairs = [Pair(("turn",), n, label) for n, label in enumerate(labels)]
+    flagged = Flagged({n: {n} for n in range(3)}, {n: {n} for n in range(3, 8)})
+    assert judged_score(pairs, flagged, 1.0) == (4 / 5, 4 / 5)
+    assert judged_score(pairs, flagged, 0.5) == (3 / 5, 3 / (3 + 1 + 1.5))
+    recall, precision = judged_score(pairs, flagged, 0.9)
+    assert recall == pytest.approx(3.8 / 5) and precision == pytest.approx(3.8 / (3.8 + 1 + 0.3))
+
+
+def test_verbatim_items_by_set_and_preset(tmp_path: Path) -> None:
+    """Of 30 near copies each is found by its own row; a word that stands alone is found by all presets too."""
+    lines = [{"question": f"A shelf in the hall holds {n} books and {n + 3} more arrive on Monday. How many?"} for n in range(30)]
+    write(tmp_path / "many.jsonl", lines)
+    write(tmp_path / "short.jsonl", [{"question": "Rust?"}, {"question": "What is the deepest lake on Earth?"}])
+    sets = tuple(EvalSet(name=name, load=FileLoad(kind="file", path=f"{name}.jsonl")) for name in ("many", "short"))
+    writer = ArtifactWriter(str(tmp_path / "index"), stage="index_evals")
+    index_eval_sets(sets, tmp_path, 0, Decontaminate(), writer)
+    index = load_index(writer.finish())
+    assert verbatim(index, "tulu3") == {("many", False): {"remove": 30}, ("short", True): {"remove": 2}}
+    for preset in ("seed", "balanced"):
+        found = verbatim(index, preset)
+        assert {key: counts["keep"] for key, counts in found.items()} == {("many", False): 0, ("short", True): 0}
+    page = verbatim_page(index)
+    assert "| tulu3 | 32 | 32 | 0 | 0 | 2 | 2 | 0 | 0 |" in page
+    assert "| many | 30 / 30 / 0 / 0 |" in page
 
 
 def test_a_wrong_line_is_named(tmp_path: Path) -> None:

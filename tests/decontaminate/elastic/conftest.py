@@ -82,7 +82,7 @@ def server(node: Node, monkeypatch: pytest.MonkeyPatch) -> Node:
     """The same, with its address in the environment and no index of another test on it."""
     monkeypatch.setenv("ELASTICSEARCH_URL", node.url)
     with connect() as cluster:
-        for name in cluster.client.indices.get(index="posttrain-evals-*", expand_wildcards="all"):
+        for name in cluster.client.indices.get(index="posttrain-evals-content-*", expand_wildcards="all"):
             cluster.client.indices.delete(index=name)
     return node
 

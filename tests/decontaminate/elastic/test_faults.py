@@ -9,12 +9,22 @@ from threading import Timer
 from typing import Any
 
 import pytest
+from tests.decontaminate.test_command import posttrain, write_jsonl
 
-from posttrain.decontaminate.elastic import ElasticSearch, ElasticsearchUnusable, Server, connect, ensure_index, index, search
+from posttrain.decontaminate.elastic import (
+    ElasticSearch,
+    ElasticsearchUnusable,
+    Server,
+    aliases,
+    connect,
+    index,
+    open_elastic,
+    search,
+)
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.search import embedded
 from posttrain.recipe import Decontaminate
-from posttrain.storage import Manifest, read_parquet
+from posttrain.storage import Manifest, load_manifest, read_parquet
 
 TURNS = [" ".join(f"w{n}" for n in range(k, k + 30)) for k in range(0, 400, 2)]
 FIRST = "/_bulk", "/_msearch", "/_refresh", "/_mapping", "/_aliases"
@@ -35,8 +45,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found_through(url: str, manifest: Manifest, loaded: EvalIndex, **patience: float) -> list[Any]:
-    with connect(Server(url, **patience)) as cluster:
-        there = ElasticSearch(cluster, ensure_index(cluster, loaded, manifest.content), loaded)
+    with connect(Server(url, **patience)) as cluster, open_elastic(cluster, loaded, manifest.content, "evals") as there:
         return there.score("ngram_coverage", TURNS, 0.5)
 
 
@@ -116,6 +125,39 @@ def test_what_fails_for_the_moment_is_asked_again(
     assert faults.left == dict.fromkeys(kinds, 0)
     assert found == embedded(loaded).score("ngram_coverage", TURNS, 0.5)
     assert len(found) > 100
+
+
+def test_an_index_that_was_made_although_the_answer_was_lost_is_taken(server, proxy, made: Manifest) -> None:
+    lost: list[str] = []
+
+    def lose_the_answer(request: Any, forward: Callable[[], Any]) -> Any:
+        answer = forward()
+        if request.method == "PUT" and "/_" not in request.path and not lost:
+            lost.append(request.path)
+            return None
+        return answer
+
+    loaded = load_index(made)
+    with proxy(server, lose_the_answer) as there:
+        assert found_through(there.url, made, loaded) == embedded(loaded).score("ngram_coverage", TURNS, 0.5)
+    with connect(Server(server.url)) as cluster:
+        assert aliases.indexes(cluster.client) == {lost[0].strip("/"): {"posttrain-evals-evals"}}
+
+
+def test_a_server_that_goes_away_at_the_end_spoils_nothing(server, proxy, made: Manifest, caplog) -> None:
+    """The rows are compared; only the lease cannot be given back, and runs out by itself."""
+    ended = []
+
+    def away_at_the_end(request: Any, forward: Callable[[], Any]) -> Any:
+        return None if ended else forward()
+
+    loaded = load_index(made)
+    with proxy(server, away_at_the_end) as there, connect(Server(there.url)) as cluster, \
+            open_elastic(cluster, loaded, made.content, "evals") as search:
+        found = search.score("ngram_coverage", TURNS, 0.5)
+        ended.append(True)
+    assert found == embedded(loaded).score("ngram_coverage", TURNS, 0.5)
+    assert "was not given back, it runs out in 3600 s" in caplog.text
 
 
 def test_a_slow_server_is_asked_again_after_the_timeout(server, proxy, made: Manifest) -> None:
@@ -211,18 +253,55 @@ def test_killed_in_the_middle_and_started_again(own_node, bench, decontaminate, 
     assert list(read_parquet(there.file("matches.parquet"))) == list(read_parquet(here.file("matches.parquet")))
 
 
+def test_the_command_goes_on_when_the_server_is_there_again(own_node, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """Killed while the third of five files is compared: the same command, given again, asks for three files, and the result is
+    that of the embedded index byte by byte."""
+    items = [" ".join(f"w{n}" for n in range(k, k + 40)) for k in range(0, 400, 20)]
+    write_jsonl(tmp_path / "evals" / "eval.jsonl", [{"question": item} for item in items])
+    for part in range(5):
+        turns = [f"{turn} part{part}" for turn in TURNS] + ["nothing"]
+        write_jsonl(tmp_path / "train" / f"{part}.jsonl", [{"prompt": turn} for turn in turns])
+    monkeypatch.setenv("ELASTICSEARCH_URL", own_node.url)
+    monkeypatch.setenv("ELASTICSEARCH_PATIENCE_SECONDS", "0.5")
+    asked: list[str] = []
+    score = ElasticSearch.score
+
+    def kill_in_the_third_file(self: ElasticSearch, measure: Any, turns: list[str], floor: float) -> Any:
+        asked.append(turns[0][-5:])
+        if asked == ["part0", "part1", "part2"]:
+            own_node.kill()
+        return score(self, measure, turns, floor)
+
+    monkeypatch.setattr(ElasticSearch, "score", kill_in_the_third_file)
+    given = ("decontaminate", "--train", "train", "--evals", "evals", "--preset", "tulu3")
+    code, _, said = posttrain(tmp_path, *given, "--index", "elasticsearch", "--out", "there")
+    assert code == 1 and "does not answer, tried for 0.5 s" in said and "what is done is kept in" in said, said
+    assert not (tmp_path / "there").exists()
+    own_node.start()
+    monkeypatch.setenv("ELASTICSEARCH_PATIENCE_SECONDS", "60")
+    asked[:] = ["again"]
+    code, _, said = posttrain(tmp_path, *given, "--index", "elasticsearch", "--out", "there")
+    assert code == 0 and "going on where it was stopped: 2 blocks" in said, said
+    assert asked == ["again", "part2", "part3", "part4"], "what is done is not asked for again"
+    assert posttrain(tmp_path, *given, "--index", "embedded", "--out", "here")[0] == 0
+    here, there = ({entry.name: entry.sha256 for entry in load_manifest(str(tmp_path / name)).files}
+                   for name in ("here", "there"))
+    assert here == there and {name.partition("-")[0] for name in here} >= {"clean", "removed", "matches.parquet"}
+    assert not list(tmp_path.glob(".*.unfinished"))
+
+
 def test_a_server_that_comes_back_in_time_is_not_noticed(own_node, made: Manifest, small_parts: None) -> None:
     """Killed while the index is filled, started again two seconds later: the run waits, and nothing is there twice."""
     loaded = load_index(made)
     expected = embedded(loaded).score("ngram_coverage", TURNS, 0.5)
     with connect(Server(own_node.url)) as cluster:
-        for name in cluster.client.indices.get(index="posttrain-evals-*", expand_wildcards="all"):
+        for name in cluster.client.indices.get(index="posttrain-evals-content-*", expand_wildcards="all"):
             cluster.client.indices.delete(index=name)
         own_node.kill()
         Timer(1.0, own_node.start).start()
-        there = ElasticSearch(cluster, ensure_index(cluster, loaded, made.content), loaded)
-        assert there.score("ngram_coverage", TURNS, 0.5) == expected
-        assert cluster.client.count(index=there.name, query={"term": {"kind": "whole"}})["count"] == 20
+        with open_elastic(cluster, loaded, made.content, "evals") as there:
+            assert there.score("ngram_coverage", TURNS, 0.5) == expected
+            assert cluster.client.count(index=there.lease.name, query={"term": {"kind": "whole"}})["count"] == 20
 
 
 def test_a_server_that_is_away_at_the_start_is_waited_for_and_named(made: Manifest) -> None:

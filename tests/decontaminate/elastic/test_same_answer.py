@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 import pytest
 from tests.decontaminate.test_dense import WORDS, save_model
 
-from posttrain.decontaminate.elastic import Cluster, ElasticSearch, ensure_index, search
-from posttrain.decontaminate.index import index_eval_sets, load_index
+from posttrain.decontaminate.build_index import index_eval_sets
+from posttrain.decontaminate.elastic import Cluster, open_elastic, search
+from posttrain.decontaminate.index import load_index
 from posttrain.decontaminate.search import embedded, open_search
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad
-from posttrain.schema import Message, SFTExample
 from posttrain.storage import ArtifactWriter, read_examples, read_parquet
 
 KOREAN = "두 정수의 합이 10이고 곱이 24라면, 두 정수를 구하시오."
@@ -93,25 +94,6 @@ def test_real_questions_have_the_same_matches(server, real, measure: Any, floor:
     assert len(expected) > 5
 
 
-@pytest.mark.parametrize("preset", ["tulu3", "seed", "balanced"])
-def test_real_rows_are_removed_and_reviewed_the_same(server, real, decontaminate, tmp_path: Path, preset: Any) -> None:
-    manifest, turns = real
-    writer = ArtifactWriter(str(tmp_path / "rows"), stage="filter")
-    for n, turn in enumerate(turns):
-        messages = (Message("user", turn), Message("assistant", "42"))
-        example = SFTExample(id=str(n), source=f"source{n % 3}", category="math", skill="math", language="en", license="MIT",
-                             messages=messages)
-        writer.read(example.source)
-        writer.keep(example)
-    rows = writer.finish()
-    here, there = (decontaminate(tmp_path / name, rows, manifest, Decontaminate(preset=preset, index=name))
-                   for name in ("embedded", "elasticsearch"))
-    assert there.rows == here.rows
-    assert there.reasons == here.reasons and sum(here.reasons.values()) > 5
-    assert list(read_parquet(there.file("matches.parquet"))) == list(read_parquet(here.file("matches.parquet")))
-    assert Path(there.file("contamination.tsv")).read_bytes() == Path(here.file("contamination.tsv")).read_bytes()
-
-
 def test_every_hit_is_paged_to_the_end(cluster: Cluster, bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """40 items share the turn's words: ten pages of four for one query of three terms, and more turns behind it."""
     bench.add_eval("eval", [numbered(1, 8) + f" tail{n}" for n in range(40)] + ["another question that has eight words in it"])
@@ -120,12 +102,12 @@ def test_every_hit_is_paged_to_the_end(cluster: Cluster, bench, monkeypatch: pyt
     turns = [numbered(1, 8), "Another question that has eight words in it", numbered(1, 30), "nothing shared", ""]
     manifest = bench.index()
     index = load_index(manifest)
-    there = ElasticSearch(cluster, ensure_index(cluster, index, manifest.content), index)
-    found = there.score("ngram_coverage", turns, 0.0)
-    assert [match.turn for match in found] == [0] * 40 + [1] + [2] * 40
-    assert found == embedded(index).score("ngram_coverage", turns, 0.0)
-    for measure in LEXICAL:
-        assert there.score(measure, turns, 0.6) == embedded(index).score(measure, turns, 0.6)
+    with open_elastic(cluster, index, manifest.content, "evals") as there:
+        found = there.score("ngram_coverage", turns, 0.0)
+        assert [match.turn for match in found] == [0] * 40 + [1] + [2] * 40
+        assert found == embedded(index).score("ngram_coverage", turns, 0.0)
+        for measure in LEXICAL:
+            assert there.score(measure, turns, 0.6) == embedded(index).score(measure, turns, 0.6)
 
 
 def test_what_the_server_does_not_hold_is_not_found(cluster: Cluster, bench) -> None:
@@ -133,10 +115,10 @@ def test_what_the_server_does_not_hold_is_not_found(cluster: Cluster, bench) -> 
     bench.add_eval("eval", [numbered(1, 20), numbered(30, 50)])
     manifest = bench.index()
     index = load_index(manifest)
-    there = ElasticSearch(cluster, ensure_index(cluster, index, manifest.content), index)
-    cluster.client.delete(index=there.name, id="0", refresh=True)
-    for measure in LEXICAL[:-1]:
-        assert [match.item for match in there.score(measure, [numbered(1, 20), numbered(30, 50)], 0.6)] == [1]
+    with open_elastic(cluster, index, manifest.content, "evals") as there:
+        cluster.client.delete(index=there.lease.name, id="0", refresh=True)
+        for measure in LEXICAL[:-1]:
+            assert [match.item for match in there.score(measure, [numbered(1, 20), numbered(30, 50)], 0.6)] == [1]
 
 
 def test_sentence_vectors_have_the_same_matches(server, bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,3 +135,19 @@ def test_sentence_vectors_have_the_same_matches(server, bench, tmp_path: Path, m
         assert there.score("dense", turns, 0.8) == expected
         monkeypatch.setattr(search, "HITS_A_PAGE", 10)
         assert there.score("dense", turns, 0.8) == expected
+
+
+def test_vectors_do_not_depend_on_the_parts_in_which_turns_are_asked_for(
+    server, bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A model gives a text another vector in another batch, by some 1e-7, which a rounded score may show."""
+    draw = random.Random(0)
+    sentences = [" ".join(draw.choices(WORDS, k=draw.randint(1, 30))) for _ in range(400)]
+    bench.add_eval("eval", sentences[:100])
+    settings = Decontaminate(dense_model=str(save_model(tmp_path, seed=0)), index="elasticsearch")
+    manifest = bench.index(settings)
+    monkeypatch.setattr(search, "TURNS_AT_ONCE", 7)
+    expected = embedded(load_index(manifest)).score("dense", sentences[100:], 0.9)
+    with open_search(manifest, settings) as there:
+        assert there.score("dense", sentences[100:], 0.9) == expected
+    assert len(expected) > 5_000

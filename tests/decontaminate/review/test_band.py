@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from posttrain.decontaminate.normalize import words
 from posttrain.decontaminate.review import review_band
 from posttrain.decontaminate.review.band import decision_of
 from posttrain.decontaminate.review.decision_log import Decision, DecisionLog, in_force
+from posttrain.decontaminate.review.edits import Edit
 from posttrain.decontaminate.review.queue import read_queue
 from posttrain.problems import build_problem, read_problem
 from posttrain.recipe import Decontaminate, Review
@@ -21,6 +24,7 @@ from posttrain.schema import Message, PreferencePair, RLVRExample
 from posttrain.storage import ArtifactWriter, Manifest, load_manifest, read_examples, read_parquet, read_rejected
 from posttrain.teacher.client import Teacher, open_teacher
 from posttrain.teacher.server import procedural_server
+from posttrain.teacher.worked_answers import final_number
 
 PROBLEM = build_problem("addition", 7, 4, random.Random(0), template=0)
 QUESTION = PROBLEM.question
@@ -55,6 +59,16 @@ def review(
     settings = Review(unattended=unattended, judge=more.get("judge", "off"))
     review_band(clean, index, settings, BAND, teacher, writer, more.get("decided"))
     return writer.finish()
+
+
+def journal_of(teacher: Teacher) -> list[dict[str, Any]]:
+    """The requests that the teacher has answered."""
+    files = Path(teacher.journal.folder).rglob("*.json")
+    return [json.loads(path.read_text(encoding="utf-8"))["request"] for path in files]
+
+
+def requests_of(teacher: Teacher, request_id: str | None) -> list[dict[str, Any]]:
+    return [record.request for record in [teacher.journal.read(request_id or "")] if record]
 
 
 def decisions(manifest: Manifest) -> list[dict[str, Any]]:
@@ -103,26 +117,66 @@ def test_a_paraphrase_that_overlaps_another_item_goes(bench, teacher: Teacher) -
     assert decisions(done)[0]["score_after"] > 0.3
 
 
-@pytest.mark.parametrize(
-    ("example", "detail"),
-    [
-        (PreferencePair(id="row", prompt=QUESTION, chosen=(ASK, Message("assistant", "11")), rejected=(), **SHARED),
-         "a pair belong to the old prompt"),
-        (RLVRExample(id="row", messages=(ASK,), ground_truth="{}", verifier="ifeval", **SHARED),
-         "ground truth of verifier ifeval"),
-    ],
-)
-def test_what_a_new_question_would_not_fit_goes(bench, teacher: Teacher, example: Any, detail: str) -> None:
+def test_a_row_that_the_verifier_binds_to_its_prompt_goes(bench, teacher: Teacher) -> None:
     bench.add_eval("eval", [QUESTION + TAIL])
-    done = review(bench, teacher, [example])
+    done = review(bench, teacher, [RLVRExample(id="row", messages=(ASK,), ground_truth="{}", verifier="ifeval", **SHARED)])
     assert done.reasons == {"still_in_review_band": 1}
-    assert detail in next(read_rejected(done))["detail"]
+    assert "ground truth of verifier ifeval" in next(read_rejected(done))["detail"]
     assert teacher.usage()["requests"] == 0
 
 
-def test_one_turn_of_a_longer_conversation_is_not_replaced(bench, teacher: Teacher) -> None:
+def test_a_pair_gets_a_question_that_both_sides_answer(bench, teacher: Teacher) -> None:
     bench.add_eval("eval", [QUESTION + TAIL])
-    assert review(bench, teacher, [bench.sft("row", "hi", QUESTION)]).reasons == {"still_in_review_band": 1}
+    chosen, rejected = (ASK, Message("assistant", PROBLEM.solution)), (ASK, Message("assistant", "7 + 4 = 12\n#### 12"))
+    models = {"chosen_model": "a", "rejected_model": "b"}
+    pair = PreferencePair(id="row", prompt=QUESTION, chosen=chosen, rejected=rejected, **models, **SHARED)
+    done = review(bench, teacher, [pair])
+    (new,) = read_examples(done, "preference")
+    problem = read_problem(new.prompt)
+    assert problem and (problem.a, problem.b) != (7, 4)
+    assert new.chosen[0] == new.rejected[0] == Message("user", new.prompt)
+    assert final_number(new.chosen[1].content) == str(problem.answer) != final_number(new.rejected[1].content)
+    assert (new.chosen_model, new.rejected_model) == (None, None), "the old models did not write these answers"
+    assert new.parent_id == "row"
+    (line,) = decisions(done)
+    assert line["before"].endswith("rejected user: " + QUESTION + "\nrejected assistant: 7 + 4 = 12\n#### 12")
+
+
+def test_of_a_longer_conversation_only_the_turn_that_matched_is_replaced(bench, teacher: Teacher) -> None:
+    bench.add_eval("eval", [QUESTION + TAIL])
+    row = bench.sft("row", "Good morning.", QUESTION, "Thank you.", answer=PROBLEM.solution)
+    (new,) = read_examples(review(bench, teacher, [row]))
+    assert [new.messages[n] for n in (0, 1, 4, 5)] == [row.messages[n] for n in (0, 1, 4, 5)]
+    problem = read_problem(new.messages[2].content)
+    assert problem and (problem.a, problem.b) != (7, 4) and new.messages[3].content.endswith(f"#### {problem.answer}")
+    (asked,) = [r["messages"][1]["content"] for r in requests_of(teacher, new.request_id)]
+    assert "user: Good morning." in asked and "user: Thank you." in asked, "the teacher sees what the question stands in"
+
+
+def test_every_turn_that_matched_is_replaced_and_the_second_is_asked_for_beside_the_new_first(bench, teacher: Teacher) -> None:
+    other = other_problem(0)
+    bench.add_eval("eval", [QUESTION + TAIL, other.question + TAIL])
+    row = bench.sft("row", QUESTION, other.question, answer=PROBLEM.solution)
+    (new,) = read_examples(review(bench, teacher, [row]))
+    questions = [message.content for message in new.messages if message.role == "user"]
+    assert all(read_problem(question) for question in questions) and not {QUESTION, other.question} & set(questions)
+    asked = [request["messages"][1]["content"] for request in journal_of(teacher)]
+    asked = [text for text in asked if "<conversation>" in text]
+    assert sorted(text.count(f"user: {questions[0]}") for text in asked) == [0, 1]
+
+
+def test_a_conversation_of_which_one_new_turn_is_still_close_goes_whole(bench, teacher: Teacher) -> None:
+    """The new first turn is fine; the new second one is in the evals too."""
+    other = other_problem(0)
+    row = bench.sft("row", QUESTION, other.question, answer=PROBLEM.solution)
+    bench.add_eval("eval", [QUESTION + TAIL, other.question + TAIL])
+    (first,) = read_examples(review(bench, teacher, [row], name="first"))
+    for folder in ("index", "rows", "clean"):
+        (bench.folder / folder).rename(bench.folder / f"first-{folder}")
+    bench.add_eval("second", [first.messages[2].content + TAIL])
+    done = review(bench, teacher, [row])
+    assert done.reasons == {"still_in_review_band": 1}
+    assert "second second.jsonl:0" in next(read_rejected(done))["detail"]
 
 
 def test_a_question_that_the_teacher_cannot_read_goes(bench, teacher: Teacher) -> None:
@@ -161,14 +215,14 @@ def test_what_a_person_said_holds_and_the_rest_is_unattended(bench, teacher: Tea
     review(bench, teacher, rows, name="nobody")
     said(bench, "keep", "row-0")
     said(bench, "delete", "row-1")
-    new = {"question": "A shelf holds 9 books and 8 more arrive. How many are there?", "answer": "9 + 8 = 17\n#### 17"}
-    decided = said(bench, "paraphrase", "row-2", **new)
+    new = Edit(0, "A shelf holds 9 books and 8 more arrive. How many are there?", "9 + 8 = 17\n#### 17")
+    decided = said(bench, "paraphrase", "row-2", edits=(new,))
     done = review(bench, teacher, rows, unattended="delete", decided=decided)
     assert done.facts["band"] == {"rows": 4, "kept": 1, "paraphrased": 1, "deleted": 2}
     assert done.facts["decided_by"] == {"person": 3, "unattended": 1}
     kept = {example.id: example for example in read_examples(done)}
     assert set(kept) == {"row-0", "row-2_paraphrased"} and kept["row-0"] == rows[0]
-    assert [m.content for m in kept["row-2_paraphrased"].messages] == list(new.values())
+    assert [m.content for m in kept["row-2_paraphrased"].messages] == [new.question, new.answer]
     lines = {line["row_id"]: line for line in decisions(done)}
     assert [(lines[f"row-{n}"]["decision"], lines[f"row-{n}"]["decided_by"]) for n in range(4)] == [
         ("kept", "rita"), ("deleted_by_reviewer", "rita"), ("paraphrased", "rita"), ("deleted_by_reviewer", "unattended: delete")]
@@ -180,11 +234,10 @@ def test_a_persons_paraphrase_that_is_close_to_a_newer_eval_item_is_not_taken(be
     row = bench.sft("row", QUESTION, answer=PROBLEM.solution)
     bench.add_eval("eval", [QUESTION + TAIL])
     review(bench, teacher, [row], name="nobody")
-    new = {"question": other_problem(0).question, "answer": other_problem(0).solution}
-    decided = said(bench, "paraphrase", "row", **new)
+    decided = said(bench, "paraphrase", "row", edits=(Edit(0, other_problem(0).question, other_problem(0).solution),))
     for folder in ("index", "rows", "clean"):
         (bench.folder / folder).rename(bench.folder / f"first-{folder}")
-    bench.add_eval("newer", [new["question"] + TAIL])
+    bench.add_eval("newer", [other_problem(0).question + TAIL])
     done = review(bench, teacher, [row], unattended="delete", decided=decided)
     assert (done.facts["decided_by"], done.facts["band"]["deleted"]) == ({"unattended": 1}, 1)
 

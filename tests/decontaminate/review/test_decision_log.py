@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import threading
+import time
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +53,28 @@ def test_a_broken_part_is_named(tmp_path: Path) -> None:
         DecisionLog(str(tmp_path)).lines()
 
 
+def test_a_writer_that_was_killed_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    """Killed with SIGKILL while it writes a large part, again and again: the log holds whole parts only, and goes on."""
+    write(DecisionLog(str(tmp_path)), line())
+    for delay in (0.0, 0.01, 0.02, 0.04, 0.08):
+        writer = multiprocessing.get_context("fork").Process(target=_write_much, args=(str(tmp_path),))
+        writer.start()
+        time.sleep(delay)
+        os.kill(writer.pid or 0, signal.SIGKILL)
+        writer.join()
+    (tmp_path / "review/decisions/00000099.jsonl.tmp-0badcafe").write_text('{"action": "ke')  # half a line, not renamed yet
+    before = DecisionLog(str(tmp_path)).lines()
+    assert {len(list(lines)) for _, lines in groupby(before[1:], key=lambda read: read.id.partition(".")[0])} <= {500}
+    (after,) = write(DecisionLog(str(tmp_path)), line("delete"))
+    assert DecisionLog(str(tmp_path)).lines() == [*before, after]
+
+
+def _write_much(workspace: str) -> None:
+    log = DecisionLog(workspace)
+    while True:
+        write(log, *[line(row=f"row-{n}", before="x" * 2_000) for n in range(500)])
+
+
 def test_what_make_refuses_is_not_written(tmp_path: Path) -> None:
     log = DecisionLog(str(tmp_path))
 
@@ -76,8 +102,6 @@ def test_two_processes_never_decide_the_same_row_twice_and_lose_nothing(tmp_path
         writer.join()
     rows = [entry.row for entry in DecisionLog(str(tmp_path)).lines()]
     assert sorted(rows) == sorted(f"row-{n}" for n in range(20))
-
-
 
 
 

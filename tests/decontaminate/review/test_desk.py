@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from posttrain import pipeline
+from posttrain.decontaminate.review.band import log_unattended
 from posttrain.decontaminate.review.decision_log import DecisionLog
 from posttrain.decontaminate.review.desk import Conflict, Desk, Entry, Filter, StillTooClose, UnknownItem
-from posttrain.decontaminate.review.paraphrase import ParaphraseRefused
+from posttrain.decontaminate.review.edits import Edit, ParaphraseRefused
 from posttrain.problems import build_problem
+from posttrain.recipe import RECIPE_FOLDER
 from posttrain.run import Run
+from posttrain.schema import Message, SFTExample
 from posttrain.storage import read_parquet
 
 TAIL = " Write one line for each step and say it in full sentences."
 PROBLEMS = [build_problem("addition", 7 + n, 4 + n, random.Random(n), template=n % 2) for n in range(4)]
 ROWS = [(f"row-{n}", problem.question, problem.solution) for n, problem in enumerate(PROBLEMS)]
 ITEMS = [problem.question + TAIL for problem in PROBLEMS]
-OTHER = {"question": "A crate holds 30 pears and 12 are added. What is the sum?", "answer": "30 + 12 = 42\n#### 42"}
+OTHER = {"edits": [Edit(0, "A crate holds 30 pears and 12 are added. What is the sum?", "30 + 12 = 42\n#### 42")]}
 
 
 @pytest.fixture
@@ -38,7 +45,7 @@ def entry_of(desk: Desk, row_id: str) -> Entry:
     return next(entry for entry in desk.entries() if entry.item.example.id == row_id)
 
 
-def decide(desk: Desk, row_id: str, action: str, who: str = "rita", **texts: str) -> Entry:
+def decide(desk: Desk, row_id: str, action: str, who: str = "rita", **texts: Any) -> Entry:
     entry = entry_of(desk, row_id)
     return desk.decide(entry.item.id, action, who, entry.seen, **texts)
 
@@ -92,21 +99,24 @@ def test_undo_opens_the_row_again_and_can_be_done_once(run: Run) -> None:
 def test_a_paraphrase_that_is_still_close_stays_in_the_queue_and_is_logged(run: Run) -> None:
     desk = desk_of(run)
     with pytest.raises(StillTooClose, match="exam exam.jsonl:0"):
-        decide(desk, "row-0", "paraphrase", question="Well. " + PROBLEMS[0].question, answer=PROBLEMS[0].solution)
+        decide(desk, "row-0", "paraphrase", edits=[Edit(0, "Well. " + PROBLEMS[0].question, PROBLEMS[0].solution)])
     assert entry_of(desk, "row-0").status == "open"
     (line,) = desk.log.lines()
-    assert (line.action, line.score_after) == ("refused", round(10 / 22, 9)) and line.question.startswith("Well.")
+    assert (line.action, line.score_after) == ("refused", round(10 / 22, 9)) and line.edits[0].question.startswith("Well.")
 
 
-@pytest.mark.parametrize(("texts", "complaint"), [
-    ({"question": "", "answer": "#### 1"}, "write a question"),
-    ({"question": PROBLEMS[0].question, "answer": "#### 1"}, "the old question"),
-    ({"question": "How many is that?", "answer": "eleven"}, "last line must be"),
+@pytest.mark.parametrize(("edits", "complaint"), [
+    ([Edit(0, "", "#### 1")], "write a question"),
+    ([Edit(0, PROBLEMS[0].question, "#### 1")], "the old question"),
+    ([Edit(0, "How many is that?", "eleven")], "last line must be"),
+    ([], "write one question for each turn"),
+    ([Edit(1, "How many?", "#### 1")], "turn 1 of this row is no question"),
+    ([Edit(7, "How many?", "#### 1")], "turn 7 of this row is no question"),
 ])
-def test_a_paraphrase_that_cannot_replace_the_row_is_refused(run: Run, texts: dict[str, str], complaint: str) -> None:
+def test_a_paraphrase_that_cannot_replace_the_row_is_refused(run: Run, edits: list[Edit], complaint: str) -> None:
     desk = desk_of(run)
     with pytest.raises(ParaphraseRefused, match=complaint):
-        decide(desk, "row-0", "paraphrase", **texts)
+        decide(desk, "row-0", "paraphrase", edits=edits)
     assert desk.log.lines() == []
 
 
@@ -134,6 +144,26 @@ def test_the_same_row_against_the_same_item_is_never_asked_twice(run: Run, make_
     assert entry_of(there, "later-row-1").decision.who == "rita"
 
 
+def test_under_other_names_it_is_the_same_question(run: Run, make_review_run: Callable[..., Run]) -> None:
+    """Another source, row id, file, eval set, version of it, field name, cut-off: the texts are the same."""
+    decide(desk_of(run), "row-0", "keep")
+    data = Path(run.workspace).parent / "renamed"
+    data.mkdir()
+    items = [{"number": 7, "prompt": "An item that is new in this version."}, {"number": 8, "prompt": ITEMS[0]}]
+    (data / "v2.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    evals = [{"name": "exam-2", "load": {"kind": "file", "path": "v2.jsonl"}, "fields": ["prompt"]}]
+    row = SFTExample(id="x", source="elsewhere", category="general", skill="general", language="en", license="CC0-1.0",
+                     raw_file="other.jsonl", raw_row=3,
+                     messages=(Message("user", ROWS[0][1]), Message("assistant", ROWS[0][2])))
+    recipe = yaml.safe_load((RECIPE_FOLDER / "smoke.yaml").read_text())
+    rule = {"preset": "tulu3", "cut_offs": {"ngram_coverage": {"review": 0.35}}}
+    there = desk_of(make_review_run(run.workspace, data, [row], [], "renamed", evals=recipe["evals"] + evals, decontaminate=rule))
+    (entry,) = there.entries()
+    assert (entry.item.best.eval, entry.item.best.item_id) == ("exam-2", "v2.jsonl:1")
+    assert entry.item.id not in {item.id for item in desk_of(run).items}
+    assert entry.status == "keep" and entry.decision.who == "rita"
+
+
 def test_a_changed_row_or_a_changed_item_is_a_new_question(run: Run, make_review_run: Callable[..., Run]) -> None:
     desk = desk_of(run)
     for n in range(3):
@@ -154,11 +184,15 @@ def test_a_kept_row_is_asked_again_for_a_further_item_and_a_deleted_one_is_not(
     there = later(run, make_review_run, ROWS[:2], ITEMS[:2] + more)
     assert len(entry_of(there, "later-row-0").item.evals) == 2
     assert [entry_of(there, f"later-row-{n}").status for n in range(2)] == ["open", "delete"]
+    asked = entry_of(there, "later-row-0").matches
+    assert [match.texts[0][1] for match in asked] == [more[0], ITEMS[0]], "what nobody was asked about comes first"
+    assert asked[0].score < asked[1].score
+    assert entry_of(there, "later-row-0").kept_beside[asked[1].content].who == "rita"
 
 
 def test_a_paraphrase_comes_back_where_a_later_eval_has_its_question(run: Run, make_review_run: Callable[..., Run]) -> None:
     decide(desk_of(run), "row-0", "paraphrase", **OTHER)
-    there = later(run, make_review_run, ROWS[:1], [ITEMS[0], OTHER["question"] + TAIL])
+    there = later(run, make_review_run, ROWS[:1], [ITEMS[0], OTHER["edits"][0].question + TAIL])
     assert entry_of(there, "later-row-0").status == "open"
 
 
@@ -175,6 +209,30 @@ def test_what_nobody_decided_is_logged_and_a_person_is_still_asked(run: Run) -> 
     assert not second.skipped and second.manifest.facts["band"]["deleted"] == 1, "a decision is a reason to do the stage again"
     (line,) = (line for line in read_parquet(second.manifest.file("decisions.parquet")) if line["row_id"] == "row-0")
     assert line["decided_by"] == "rita"
+
+
+def test_two_schedulers_log_what_nobody_decided_once(run: Run) -> None:
+    done = pipeline.review(run).manifest
+    before = DecisionLog(run.workspace).lines()
+    shutil.rmtree(DecisionLog(run.workspace).folder)
+    logs, items = [DecisionLog(run.workspace) for _ in range(4)], desk_of(run).items
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda log: log_unattended(items, done, log, run.run_id), logs))
+    assert sorted(counts) == [0, 0, 0, 4]
+    assert [line.row for line in DecisionLog(run.workspace).lines()] == [line.row for line in before]
+
+
+def test_in_an_object_store(bucket: str, tmp_path: Path, make_review_run: Callable[..., Run]) -> None:
+    made = make_review_run(bucket, tmp_path, ROWS[:3], ITEMS[:3])
+    decide(desk_of(made), "row-0", "keep")
+    decide(desk_of(made), "row-1", "paraphrase", **OTHER)
+    with pytest.raises(Conflict, match="rita has decided"):
+        desk_of(made).decide(entry_of(desk_of(made), "row-0").item.id, "delete", "sam", "")
+    pipeline.review_advice(made)
+    assert desk_of(made).decide_all(Filter(status="open"), "paraphrase", "sam", expected=1)[1:] == (
+        [entry_of(desk_of(made), "row-2").item.id], [])
+    assert desk_of(made).progress() == {"rows": 3, "open": 0, "keep": 1, "paraphrase": 2, "delete": 0}
+    assert pipeline.review(made).manifest.facts["decided_by"] == {"person": 3}
 
 
 # ---------------------------------------------------------------- bulk
@@ -203,7 +261,7 @@ def test_bulk_paraphrases_take_the_teachers_suggestions_and_leave_open_what_has_
     desk = desk_of(run)
     _, done, left = desk.decide_all(Filter(status="open"), "paraphrase", "sam", expected=4)
     assert (len(done), left) == (4, [])
-    assert all(entry.decision.request_id for entry in desk.entries())
+    assert all(entry.decision.edits[0].request_id for entry in desk.entries())
 
 
 @pytest.mark.parametrize(("wanted", "rows"), [

@@ -2,6 +2,7 @@
 
     make decontamination-card                                     docs/decontamination-card.md and .svg, from the items in card/
     make decontamination-card PAIRS=file DATA_ROOT=folder         docs/decontamination-pairs.md as well, for labelled pairs
+    make decontamination-card DATA_ROOT=folder                    docs/decontamination-verbatim.md as well, for real eval sets
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from pathlib import Path
 
 from posttrain.decontaminate.card.leaks import card_items, card_rows
 from posttrain.decontaminate.card.page import plot, recall_table, rules_shown, table, totals_table
-from posttrain.decontaminate.card.pairs import pair_scores, read_pairs
+from posttrain.decontaminate.card.pairs import judged_score, pair_flags, pair_score, read_pairs
 from posttrain.decontaminate.card.score import Score, all_rules, card_index, item_numbers, score_rows
+from posttrain.decontaminate.card.verbatim import real_index, verbatim_page
 
 CARD, PLOT, PAIRS = "decontamination-card.md", "decontamination-card.svg", "decontamination-pairs.md"
+VERBATIM = "decontamination-verbatim.md"
+ACCURACIES = (0.8, 0.9, 0.95, 1.0)
+"""Shares of right answers of a judge, for which the pairs' page says what would become of the review band."""
 
 
 def make_card(out: Path) -> None:
@@ -40,11 +45,21 @@ def pairs_report(path: Path, root: Path | None) -> str:
     """Precision and recall of the rules on a pair file, as a Markdown table. Raises pairs.PairsFileError."""
     with tempfile.TemporaryDirectory() as folder:
         pairs, index = read_pairs(path, root, Path(folder))
-        scores = pair_scores(pairs, index)
+        flags = pair_flags(pairs, index)
     rows = [[rule, f"{s.recall:.3f}", f"{s.precision:.3f}", f"{s.found} of {s.leaks}", f"{s.false} of {s.clean}"]
-            for rule, s in ((rule, scores[rule]) for rule in rules_shown())]
+            for rule, s in ((rule, pair_score(pairs, flags[rule])) for rule in rules_shown())]
     head = f"{path.name}: {len(pairs)} pairs, {sum(pair.is_leak for pair in pairs)} of them the same item or a variant of it\n\n"
-    return head + table(["rule", "recall", "precision", "found", "other pairs flagged"], rows)
+    judged = [[f"{accuracy:g}", *(f"{value:.3f}" for value in judged_score(pairs, flags["preset balanced"], accuracy))]
+              for accuracy in ACCURACIES]
+    return "\n".join([head + table(["rule", "recall", "precision", "found", "other pairs flagged"], rows),
+                      "Preset balanced with a judge of this accuracy deciding its review band (computed, not measured):\n",
+                      table(["accuracy of the judge", "recall", "precision"], judged)])
+
+
+def verbatim_report(root: Path) -> str:
+    """What every preset makes of every item of the real eval sets below `root`, given as a training turn: a Markdown page."""
+    with tempfile.TemporaryDirectory() as folder:
+        return verbatim_page(real_index(root, Path(folder)))
 
 
 _PAGE = """# Decontamination card

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from posttrain.decontaminate.card import CARD, PAIRS, PLOT, make_card, pairs_report
+from posttrain.collect import SourceError
+from posttrain.decontaminate.card import CARD, PAIRS, PLOT, VERBATIM, make_card, pairs_report, verbatim_report
 from posttrain.decontaminate.card.pairs import PairsFileError
 
 
@@ -15,16 +16,21 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the card and its plot")
     parser.add_argument("--pairs", type=Path, action="append", default=[],
                         help="labelled pairs (JSONL: train, eval, label; or files and rows): how the rules do on them")
-    parser.add_argument("--data-root", type=Path, help="where the files of --pairs are")
+    parser.add_argument("--data-root", type=Path,
+                        help="where the files of --pairs are; without --pairs: every item of the eval sets there, word for word")
     given = parser.parse_args()
     try:
         reports = [pairs_report(path, given.data_root) for path in given.pairs]
-    except (PairsFileError, OSError) as error:
+        verbatim = verbatim_report(given.data_root) if given.data_root and not given.pairs else ""
+    except (PairsFileError, SourceError, OSError) as error:
         print(f"decontamination-card: {error}", file=sys.stderr)
         return 2
     given.out.mkdir(parents=True, exist_ok=True)
     make_card(given.out)
     print(f"wrote {given.out / CARD} and {given.out / PLOT}")
+    if verbatim:
+        (given.out / VERBATIM).write_text(verbatim, encoding="utf-8")
+        print(f"wrote {given.out / VERBATIM}")
     if reports:
         (given.out / PAIRS).write_text("# Labelled pairs\n\n" + "\n".join(reports), encoding="utf-8")
         print("\n".join([f"wrote {given.out / PAIRS}\n", *reports]))

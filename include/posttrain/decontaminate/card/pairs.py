@@ -14,14 +14,15 @@ files the whole eval file is, since a word is as rare as it is in the eval set.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.card.score import Flagged, Score, all_rules
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad, load_recipe
@@ -128,18 +129,39 @@ def _index(sets: tuple[EvalSet, ...], root: Path, folder: Path) -> EvalIndex:
     return load_index(writer.finish())
 
 
-def pair_scores(pairs: list[Pair], index: EvalIndex) -> dict[str, Score]:
-    """Rule → how it does: a pair is flagged where the rule names its item for one of its turns."""
+def pair_flags(pairs: list[Pair], index: EvalIndex) -> dict[str, Flagged]:
+    """Rule → pair number → the pair's own item where the rule names it for one of its turns."""
+    owner = [n for n, pair in enumerate(pairs) for _ in pair.turns]
     turns = [turn for pair in pairs for turn in pair.turns]
-    begins = [0]
-    for pair in pairs:
-        begins.append(begins[-1] + len(pair.turns))
-    return {name: _score(pairs, begins, flagged) for name, flagged in all_rules(turns, index).items()}
+    return {name: Flagged(_of_pairs(pairs, owner, flagged.removed), _of_pairs(pairs, owner, flagged.in_review))
+            for name, flagged in all_rules(turns, index).items()}
 
 
-def _score(pairs: list[Pair], begins: list[int], flagged: Flagged) -> Score:
-    hit = [any(pair.item in flagged.items(n) for n in range(begin, end))
-           for pair, begin, end in zip(pairs, begins, begins[1:], strict=False)]
-    found = sum(h and pair.is_leak for h, pair in zip(hit, pairs, strict=True))
-    leaks = sum(pair.is_leak for pair in pairs)
-    return Score(found, leaks, sum(hit) - found, len(pairs) - leaks)
+def _of_pairs(pairs: list[Pair], owner: list[int], named: Mapping[int, set[int]]) -> dict[int, set[int]]:
+    return {owner[turn]: {pairs[owner[turn]].item} for turn, items in named.items() if pairs[owner[turn]].item in items}
+
+
+def pair_scores(pairs: list[Pair], index: EvalIndex) -> dict[str, Score]:
+    """Rule → how it does, removed and in review taken together."""
+    return {name: pair_score(pairs, flagged) for name, flagged in pair_flags(pairs, index).items()}
+
+
+def pair_score(pairs: list[Pair], flagged: Flagged) -> Score:
+    hits = {n for n in range(len(pairs)) if flagged.items(n)}
+    found, leaks = sum(pairs[n].is_leak for n in hits), sum(pair.is_leak for pair in pairs)
+    return Score(found, leaks, len(hits) - found, len(pairs) - leaks)
+
+
+def judged_score(pairs: list[Pair], flagged: Flagged, accuracy: float) -> tuple[float, float]:
+    """(recall, precision) to be expected where a judge that is right in this share of the cases decides the review band.
+
+    Computed, not measured: of the leaks in review the judge deletes `accuracy`, of the other pairs 1 - `accuracy`; what is
+    removed without asking stays removed. Precision is the expected leaks among the expected deletions.
+    """
+    counts = Counter[tuple[bool, bool]]()  # (is it removed without asking, is it a leak)
+    for n, pair in enumerate(pairs):
+        if flagged.items(n):
+            counts[n in flagged.removed, pair.is_leak] += 1
+    found = counts[True, True] + accuracy * counts[False, True]
+    false = counts[True, False] + (1 - accuracy) * counts[False, False]
+    return found / max(1, sum(pair.is_leak for pair in pairs)), found / (found + false) if found + false else 1.0

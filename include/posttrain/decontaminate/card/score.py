@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from posttrain.decontaminate.build_index import index_eval_sets
 from posttrain.decontaminate.card.leaks import LANGUAGES, Item, Row
-from posttrain.decontaminate.index import EvalIndex, index_eval_sets, load_index
+from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.matches import TrainingRow, find_contamination
 from posttrain.decontaminate.presets import PRESETS, Measure, PresetName
 from posttrain.decontaminate.search import EvalSearch, embedded

@@ -1,7 +1,6 @@
 """The eval index on Elasticsearch: the server nominates eval texts for training turns, the shared code scores them."""
 
 from posttrain.decontaminate.elastic.connection import Cluster, ElasticsearchUnusable, Server, connect
-from posttrain.decontaminate.elastic.index import ensure_index
-from posttrain.decontaminate.elastic.search import ElasticSearch
+from posttrain.decontaminate.elastic.search import ElasticSearch, open_elastic
 
-__all__ = ["Cluster", "ElasticSearch", "ElasticsearchUnusable", "Server", "connect", "ensure_index"]
+__all__ = ["Cluster", "ElasticSearch", "ElasticsearchUnusable", "Server", "connect", "open_elastic"]

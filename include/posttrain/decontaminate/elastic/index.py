@@ -1,7 +1,4 @@
-"""The eval texts on the server: a new index for each content behind an alias, switched when the index is complete.
-
-    posttrain-evals-<collection>              the alias: one for each collection of eval names, n-gram size and dense model
-    posttrain-evals-<collection>-<content>    an index; the alias is on the one that is in force
+"""The eval texts on the server: a new index for each content behind an alias, switched when the index is complete (aliases.py).
 
 A document is an eval text as a whole, or one of its sentences (of a text of one sentence, both at once):
 
@@ -22,9 +19,11 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from posttrain.decontaminate.elastic.aliases import INDEXES, Lease, alias_of, hidden, switch
 from posttrain.decontaminate.elastic.connection import FOR_THE_MOMENT, Cluster, ElasticsearchUnusable, Refused
 from posttrain.decontaminate.elastic.documents import documents
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREFIX = "posttrain-evals"
 LAYOUT = 1
 """Raise it whenever a document has other fields or other values: an index of another layout is not used."""
 
@@ -41,22 +39,22 @@ DOCUMENTS_A_BULK = 1_000
 BYTES_A_BULK = 8_000_000
 """A server takes 100 MB in one request by default."""
 
-LEFT_OVER_SECONDS = 3_600
-"""An index of this alias that is still incomplete so long after it was made is what a dead run left behind."""
 
+@contextmanager
+def server_index(cluster: Cluster, index: EvalIndex, content: str, collection: str) -> Iterator[Lease]:
+    """The server's index for this content, complete, behind the collection's alias, and in use until the block ends.
 
-def ensure_index(cluster: Cluster, index: EvalIndex, content: str) -> str:
-    """The name of the server's index for this content, complete and behind its alias. Raises ElasticsearchUnusable."""
+    Raises ElasticsearchUnusable.
+    """
     model = index.dense.model if index.dense is not None else ""
-    alias = f"{PREFIX}-{_digest('collection', sorted(index.eval_names), index.ngram_size, model)[:12]}"
-    name = f"{alias}-{_digest('content', content, LAYOUT)[:20]}"
-    about = _about(cluster, name)
+    lease = Lease(cluster, INDEXES + _digest(content, index.eval_names, index.ngram_size, model, LAYOUT)[:20])
+    _take(lease, index, content)
+    about = _about(cluster, lease.name)
     if about is None or not about.get("complete"):
-        if about is None:
-            cluster.ask(f"making index {name}", lambda: _create(cluster, name, content, index))
-        _fill(cluster, name, index)
-    _switch(cluster, alias, name)
-    return name
+        _fill(cluster, lease, index)
+    switch(cluster, alias_of(collection), lease.name)
+    yield lease
+    lease.give_back()  # not where the block failed: started again, it finds everything as it was
 
 
 def _digest(*values: Any) -> str:
@@ -70,9 +68,28 @@ def _about(cluster: Cluster, name: str) -> dict[str, Any] | None:
     return dict(found[name]["mappings"].get("_meta", {})) if name in found else None
 
 
-def _create(cluster: Cluster, name: str, content: str, index: EvalIndex) -> None:
+def _take(lease: Lease, index: EvalIndex, content: str) -> None:
+    """A lease on the index, which is made where it is not there: no moment in which another run could take it for left behind."""
     import elasticsearch
 
+    cluster, alias = lease.cluster, lease.new()
+
+    def send() -> None:
+        try:
+            cluster.client.indices.update_aliases(actions=[hidden(lease.name, alias)])
+        except elasticsearch.NotFoundError:
+            try:
+                _create(cluster, lease.name, alias, content, index)
+            except elasticsearch.BadRequestError as error:
+                if error.error != "resource_already_exists_exception":
+                    raise
+                raise Refused("another run made it at the same time") from error
+
+    cluster.ask(f"making index {lease.name}", send)
+    lease.taken(alias)
+
+
+def _create(cluster: Cluster, name: str, lease: str, content: str, index: EvalIndex) -> None:
     properties: dict[str, Any] = {
         "kind": {"type": "keyword"}, "eval": {"type": "keyword"}, "item_id": {"type": "keyword"}, "field": {"type": "keyword"},
         "number": {"type": "integer"}, "sentence": {"type": "integer"}, "text": {"type": "text"},
@@ -82,26 +99,24 @@ def _create(cluster: Cluster, name: str, content: str, index: EvalIndex) -> None
     if index.dense is not None:
         properties["vector"] = {"type": "dense_vector", "dims": index.dense.vectors.shape[1], "similarity": "cosine",
                                 "index_options": {"type": "flat"}}
-    try:
-        cluster.client.indices.create(
-            index=name,
-            settings={"number_of_shards": 1, "auto_expand_replicas": "0-1", "refresh_interval": "-1"},
-            mappings={"dynamic": "strict", "properties": properties,
-                      "_source": {"excludes": ["ngrams", "words", "numbers", "vector"]},
-                      "_meta": {"made_by": "posttrain", "content": content, "complete": False}},
-        )
-    except elasticsearch.BadRequestError as error:  # sent twice because the first answer was lost, or made by another run
-        if error.error != "resource_already_exists_exception":
-            raise
+    cluster.client.indices.create(
+        index=name,
+        aliases={lease: {"is_hidden": True}},
+        settings={"number_of_shards": 1, "auto_expand_replicas": "0-1", "refresh_interval": "-1"},
+        mappings={"dynamic": "strict", "properties": properties,
+                  "_source": {"excludes": ["ngrams", "words", "numbers", "vector"]},
+                  "_meta": {"made_by": "posttrain", "content": content, "complete": False}},
+    )
 
 
 # ---------------------------------------------------------------- filling
 
 
-def _fill(cluster: Cluster, name: str, index: EvalIndex) -> None:
-    started, sent = time.monotonic(), 0
+def _fill(cluster: Cluster, lease: Lease, index: EvalIndex) -> None:
+    name, started, sent = lease.name, time.monotonic(), 0
     for chunk in _chunks(documents(index)):
-        _bulk(cluster, name, chunk)
+        lease.renew()
+        _bulk(lease, chunk)
         sent += len(chunk)
     client = cluster.client
     cluster.ask(f"refreshing index {name}", lambda: client.indices.refresh(index=name))
@@ -128,13 +143,17 @@ def _chunks(lines: Iterable[tuple[str, str]]) -> Iterator[dict[str, str]]:
         yield chunk
 
 
-def _bulk(cluster: Cluster, name: str, chunk: dict[str, str]) -> None:
-    """Send documents. Those that are refused for the moment are sent again, alone; one that is there already counts as done."""
-    waiting = dict(chunk)
+def _bulk(lease: Lease, chunk: dict[str, str]) -> None:
+    """Send documents. Those that are refused for the moment are sent again, alone; one that is there already counts as done.
+
+    They go to the lease and not to the index: an index that somebody has removed is not made again by its first document.
+    """
+    waiting, client, name = dict(chunk), lease.cluster.client, lease.name
 
     def send() -> None:
         lines = [line for id_, document in waiting.items() for line in (f'{{"create":{{"_id":"{id_}"}}}}', document)]
-        answer = cluster.client.bulk(index=name, operations=lines, filter_path="items.*._id,items.*.status,items.*.error")
+        answer = client.bulk(index=lease.alias, require_alias=True, operations=lines,
+                             filter_path="items.*._id,items.*.status,items.*.error")
         busy = ""
         for item in answer["items"]:
             result = item["create"]
@@ -147,24 +166,4 @@ def _bulk(cluster: Cluster, name: str, chunk: dict[str, str]) -> None:
         if waiting:
             raise Refused(f"{len(waiting)} of {len(chunk)} documents refused: {busy}")
 
-    cluster.ask(f"filling index {name}", send)
-
-
-# ---------------------------------------------------------------- the alias
-
-
-def _switch(cluster: Cluster, alias: str, name: str) -> None:
-    """Put the alias on `name` alone and remove what it was on, in one step; also what dead runs left under this alias."""
-    client = cluster.client
-    found = cluster.ask("looking at the indexes of this alias", lambda: client.indices.get(
-        index=f"{alias}-*", expand_wildcards="all", features=["aliases", "mappings", "settings"]).body)
-    if alias in found.get(name, {}).get("aliases", {}) and len(found) == 1:
-        return
-    now = time.time()
-    age = {other: now - int(value["settings"]["index"]["creation_date"]) / 1000 for other, value in found.items()}
-    old = [other for other, value in found.items()
-           if other != name and (alias in value.get("aliases", {}) or age[other] > LEFT_OVER_SECONDS)]
-    actions: list[dict[str, Any]] = [{"add": {"index": name, "alias": alias}}]
-    actions += [{"remove_index": {"index": other}} for other in old]
-    cluster.ask(f"switching alias {alias}", lambda: client.indices.update_aliases(actions=actions))
-    log.info("alias %s is on %s; removed: %s", alias, name, ", ".join(old) or "none")
+    lease.cluster.ask(f"filling index {name}", send)

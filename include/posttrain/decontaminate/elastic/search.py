@@ -11,6 +11,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
@@ -21,6 +22,7 @@ import numpy as np
 from posttrain.decontaminate import dense, numbers, similarity
 from posttrain.decontaminate.coverage import Match, score_pairs
 from posttrain.decontaminate.elastic.connection import FOR_THE_MOMENT, Cluster, ElasticsearchUnusable, Refused
+from posttrain.decontaminate.elastic.index import server_index
 from posttrain.decontaminate.elastic.terms import (
     Spelled,
     Terms,
@@ -32,10 +34,11 @@ from posttrain.decontaminate.elastic.terms import (
 )
 
 if TYPE_CHECKING:
+    from posttrain.decontaminate.elastic.aliases import Lease
     from posttrain.decontaminate.index import EvalIndex
     from posttrain.decontaminate.presets import Measure
-    from posttrain.decontaminate.tokens import Ints
     from posttrain.decontaminate.vectors import Vectors
+    from posttrain.decontaminate.word_codes import Ints
 
 TURNS_AT_ONCE = 500
 """Turns whose terms are asked for, and whose pairs are scored, together."""
@@ -58,18 +61,22 @@ REQUESTS_AT_ONCE = 4
 
 @dataclass(frozen=True, eq=False)
 class ElasticSearch:
-    """An index on the server with the loaded index that it was made from."""
+    """An index on the server, by the lease on it, with the loaded index that it was made from."""
 
-    cluster: Cluster
-    name: str
+    lease: Lease
     index: EvalIndex
 
     def score(self, measure: Measure, turns: list[str], floor: float) -> list[Match]:
         """What the embedded index gives: every (turn, item) whose mean or best text scores at least `floor`, in that order."""
-        compare = COMPARED[measure](self, floor)
+        compare_part = COMPARED[measure](self, turns, floor)
+
+        def compare(part: slice) -> list[Match]:
+            self.lease.renew()
+            return compare_part(part)
+
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
             begins = range(0, len(turns), TURNS_AT_ONCE)
-            waiting = [pool.submit(compare, turns[begin : begin + TURNS_AT_ONCE]) for begin in begins]
+            waiting = [pool.submit(compare, slice(begin, begin + TURNS_AT_ONCE)) for begin in begins]
             try:
                 return [replace(match, turn=match.turn + begin)
                         for begin, part in zip(begins, waiting, strict=True) for match in part.result()]
@@ -77,24 +84,33 @@ class ElasticSearch:
                 pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def open_elastic(cluster: Cluster, index: EvalIndex, content: str, collection: str) -> Iterator[ElasticSearch]:
+    """The index of this content on the server, made where it is not there, and kept there until the block ends."""
+    with server_index(cluster, index, content, collection) as lease:
+        yield ElasticSearch(lease, index)
+
+
 # ---------------------------------------------------------------- measures
 
-Compare = Callable[[list[str]], list[Match]]
+Compare = Callable[[slice], list[Match]]
+"""A part of the turns → its matches."""
 Nominating = Callable[["EvalIndex", list[str], float], list[list[str]]]
 Score = Callable[["EvalIndex", list[str], list[list[int]], float], list[Match]]
 
 
-def _by_ngrams(search: ElasticSearch, floor: float) -> Compare:
+def _by_ngrams(search: ElasticSearch, turns: list[str], floor: float) -> Compare:
     """A turn is compared with the items that share an n-gram with it."""
     index, of_texts = search.index, _ngrams(search.index)
     items = len(index.texts_of_item)
 
-    def compare(turns: list[str]) -> list[Match]:
-        asked = ngrams_of_turns(index, turns)
+    def compare(part: slice) -> list[Match]:
+        own = turns[part]
+        asked = ngrams_of_turns(index, own)
         found = texts_with(search, "ngrams", np.unique(asked.values).tolist())
         turn, place = sharing_pairs(asked, of_texts.of(found))
         pairs = np.unique(turn * items + index.item_of_text[found[place]])
-        return score_pairs(index, turns, map(divmod, pairs.tolist(), repeat(items)), floor)
+        return score_pairs(index, own, map(divmod, pairs.tolist(), repeat(items)), floor)
 
     return compare
 
@@ -106,19 +122,20 @@ def _ngrams(index: EvalIndex) -> Terms:
 
 def _by_words(
     field: str, spelled: Callable[[EvalIndex], Spelled], nominating: Nominating, score: Score, search: ElasticSearch,
-    floor: float,
+    turns: list[str], floor: float,
 ) -> Compare:
     """A turn is compared with the texts that have one of its nominating words: only they can reach the floor."""
     index = search.index
     _prepare(index, spelled, nominating, score, floor)
 
-    def compare(turns: list[str]) -> list[Match]:
-        asked = nominating(index, turns, floor)
-        found = texts_with(search, field, sorted({word for own in asked for word in own}))
+    def compare(part: slice) -> list[Match]:
+        own = turns[part]
+        asked = nominating(index, own, floor)
+        found = texts_with(search, field, sorted({word for words in asked for word in words}))
         terms = spelled(index)
         turn, place = sharing_pairs(terms.of_turns(asked), terms.of_texts.of(found))
-        ends = np.searchsorted(turn, np.arange(1, len(turns)))
-        return score(index, turns, [own.tolist() for own in np.split(found[place], ends)], floor)
+        ends = np.searchsorted(turn, np.arange(1, len(own)))
+        return score(index, own, [texts.tolist() for texts in np.split(found[place], ends)], floor)
 
     return compare
 
@@ -137,7 +154,7 @@ def _nominating_numbers(index: EvalIndex, turns: list[str], floor: float) -> lis
     return numbers.nominating_numbers(index, turns)
 
 
-def _word_measure(measure: similarity.WordMeasure) -> Callable[[ElasticSearch, float], Compare]:
+def _word_measure(measure: similarity.WordMeasure) -> Callable[[ElasticSearch, list[str], float], Compare]:
     def nominating(index: EvalIndex, turns: list[str], floor: float) -> list[list[str]]:
         return similarity.nominating_words(index, measure, turns, floor)
 
@@ -147,20 +164,25 @@ def _word_measure(measure: similarity.WordMeasure) -> Callable[[ElasticSearch, f
     return partial(_by_words, "words", words_of_texts, nominating, score)
 
 
-def _by_vectors(search: ElasticSearch, floor: float) -> Compare:
-    """A turn is compared with the items of which a vector is near enough; the server's own cosine gets some slack."""
-    index = search.index
+def _by_vectors(search: ElasticSearch, turns: list[str], floor: float) -> Compare:
+    """A turn is compared with the items of which a vector is near enough; the server's own cosine gets some slack.
 
-    def compare(turns: list[str]) -> list[Match]:
-        vectors = dense.turn_vectors(index, turns)
-        near = texts_near(search, vectors, floor - KNN_SLACK)
-        turn = np.repeat(np.arange(len(turns)), [len(found) for found in near])
-        return dense.matches_of(index, vectors, turn, np.concatenate([np.zeros(0, np.int64), *near]), floor)
+    All turns are encoded together, as the embedded index does it: in another batch a model gives a text another vector, by some
+    1e-7, and the sixth digit of a score can show that.
+    """
+    index = search.index
+    vectors = dense.turn_vectors(index, turns)
+
+    def compare(part: slice) -> list[Match]:
+        own = vectors[part]
+        near = texts_near(search, own, floor - KNN_SLACK)
+        turn = np.repeat(np.arange(len(own)), [len(found) for found in near])
+        return dense.matches_of(index, own, turn, np.concatenate([np.zeros(0, np.int64), *near]), floor)
 
     return compare
 
 
-COMPARED: dict[Measure, Callable[[ElasticSearch, float], Compare]] = {
+COMPARED: dict[Measure, Callable[[ElasticSearch, list[str], float], Compare]] = {
     "ngram_coverage": _by_ngrams,
     "cosine": _word_measure("cosine"),
     "count_cosine": _word_measure("count_cosine"),
@@ -168,7 +190,7 @@ COMPARED: dict[Measure, Callable[[ElasticSearch, float], Compare]] = {
     "reworded": partial(_by_words, "numbers", numbers_of_texts, _nominating_numbers, numbers.score_nominated),
     "dense": _by_vectors,
 }
-"""Measure → (search, floor) → the function that compares a part of the turns; parts are compared in several threads."""
+"""Measure → (search, turns, floor) → the function that compares a part of the turns; parts are compared in several threads."""
 
 
 # ---------------------------------------------------------------- nominating
@@ -178,7 +200,7 @@ def texts_with(search: ElasticSearch, field: str, terms: Sequence[Any]) -> Ints:
     """The numbers of all eval texts that have one of these terms in a field."""
     parts = [terms[begin : begin + TERMS_A_QUERY] for begin in range(0, len(terms), TERMS_A_QUERY)]
     queries = [f'{{"terms":{{"{field}":{json.dumps(part, ensure_ascii=False, separators=(",", ":"))}}}}}' for part in parts]
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *all_hits(search.cluster, search.name, queries)]))
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *all_hits(search.lease.cluster, search.lease.name, queries)]))
 
 
 def all_hits(cluster: Cluster, name: str, queries: Sequence[str]) -> list[Ints]:
@@ -210,7 +232,7 @@ def texts_near(search: ElasticSearch, vectors: Vectors, cosine: float) -> list[I
     while waiting:
         batch, waiting = waiting[:QUERIES_AT_ONCE], waiting[QUERIES_AT_ONCE:]
         bodies = [_neighbours(vectors[n].tolist(), part, cosine) for n, part in batch]
-        for (n, part), hits in zip(batch, _msearch(search.cluster, search.name, bodies), strict=True):
+        for (n, part), hits in zip(batch, _msearch(search.lease.cluster, search.lease.name, bodies), strict=True):
             if len(hits) < HITS_A_PAGE or len(part) <= HITS_A_PAGE:
                 near = [hit["fields"]["number"][0] for hit in hits if cosine_of(hit["_score"]) >= cosine]
                 found[n].append(np.array(near, np.int64))

@@ -12,7 +12,7 @@ import numpy as np
 from posttrain.decontaminate.coverage import RUN_WORDS
 from posttrain.decontaminate.ngrams import UNKNOWN, hashes_of, known_run
 from posttrain.decontaminate.numbers import number_keys
-from posttrain.decontaminate.tokens import Codes, Ints
+from posttrain.decontaminate.word_codes import Codes, Ints
 
 if TYPE_CHECKING:
     from posttrain.decontaminate.index import EvalIndex

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from posttrain.decontaminate.index import load_index
+from posttrain.decontaminate.review.edits import Edit
 from posttrain.decontaminate.review.judge import Opinion, ask_judge
 from posttrain.decontaminate.review.paraphrase import Suggestion, suggest
 from posttrain.decontaminate.review.queue import read_queue
@@ -23,9 +24,9 @@ log = logging.getLogger(__name__)
 ADVICE = "advice.parquet"
 ADVICE_SCHEMA = pa.schema([
     ("item", pa.string()),
-    ("question", pa.string()),
-    ("answer", pa.string()),
-    ("request_id", pa.string()),
+    ("edits", pa.list_(pa.struct([
+        ("turn", pa.int32()), ("question", pa.string()), ("answer", pa.string()), ("worse", pa.string()),
+        ("request_id", pa.string())]))),
     ("complaint", pa.string()),
     ("gives_away", pa.bool_()),
     ("why", pa.string()),
@@ -38,9 +39,7 @@ where the judge was not asked or had no opinion."""
 class Advice:
     """The line of an item, as the review page shows it."""
 
-    question: str = ""
-    answer: str = ""
-    request_id: str | None = None
+    edits: tuple[Edit, ...] = ()
     complaint: str = ""
     gives_away: bool | None = None
     why: str = ""
@@ -52,7 +51,7 @@ def prepare_advice(
     """Ask the teacher about every row of the band. Answers come from its journal where the review stage asks the same."""
     items = read_queue(decontaminated, load_index(index))
     with open_search(index, settings) as search:
-        suggestions = suggest([item.example for item in items], settings, search, teacher)
+        suggestions = suggest(items, settings, search, teacher)
     opinions = ask_judge(items, teacher) if review.judge != "off" else [Opinion()] * len(items)
     lines = [_line(item.id, *advice) for item, *advice in zip(items, suggestions, opinions, strict=True)]
     out.write_table(ADVICE, pa.Table.from_pylist(lines, schema=ADVICE_SCHEMA))
@@ -64,11 +63,12 @@ def prepare_advice(
 
 def _line(item: str, suggestion: Suggestion, opinion: Opinion) -> dict[str, Any]:
     return {
-        "item": item, "question": suggestion.question, "answer": suggestion.answer, "request_id": suggestion.request_id,
-        "complaint": suggestion.complaint, "gives_away": opinion.gives_away, "why": opinion.why,
+        "item": item, "edits": [asdict(edit) for edit in suggestion.edits], "complaint": suggestion.complaint,
+        "gives_away": opinion.gives_away, "why": opinion.why,
     }
 
 
 def read_advice(manifest: Manifest) -> dict[str, Advice]:
     """Item id → advice."""
-    return {line.pop("item"): Advice(**line) for line in read_parquet(manifest.file(ADVICE))}
+    return {line.pop("item"): Advice(**(line | {"edits": tuple(Edit(**edit) for edit in line["edits"])}))
+            for line in read_parquet(manifest.file(ADVICE))}

@@ -14,14 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from posttrain.decontaminate.index import check_eval_files
+from posttrain.decontaminate.eval_sets import check_eval_files
 from posttrain.decontaminate.review.decision_log import Action, Decision, DecisionLog, Pair
+from posttrain.decontaminate.review.edits import rewritten
 from posttrain.decontaminate.review.judge import Opinion, ask_judge
-from posttrain.decontaminate.review.paraphrase import Suggestion, by_hand, compare_again, judged_by, rewritten, suggest
+from posttrain.decontaminate.review.paraphrase import compare_again, judged_by, suggest
 from posttrain.decontaminate.review.queue import Item, read_queue, settled
 from posttrain.decontaminate.search import EvalSearch, open_search
 from posttrain.recipe import Decontaminate, Review
-from posttrain.schema import Example, conversation
+from posttrain.schema import Example, PreferencePair, conversation
 from posttrain.storage import ArtifactWriter, Manifest, StorageError, read_parquet
 from posttrain.teacher.client import Teacher
 
@@ -125,7 +126,7 @@ def _by_people(
 
 def is_clear(item: Item, line: Decision, mark: str, search: EvalSearch, settings: Decontaminate) -> bool:
     """Whether a reviewer's paraphrase is below the band; compared again unless `mark` says that this was done."""
-    new = by_hand(item.example, line.question or "", line.answer or "", line.request_id)
+    new = rewritten(item.example, line.edits)
     return line.judged_by == mark or not compare_again([new], search, settings)[0]
 
 
@@ -135,7 +136,7 @@ def _said(item: Item, line: Decision) -> Outcome:
         return Outcome(reason="deleted_by_reviewer", detail=f"{line.who}, {line.when}", **by)
     if line.action == "keep":
         return Outcome(example=item.example, **by)
-    new = by_hand(item.example, line.question or "", line.answer or "", line.request_id)
+    new = rewritten(item.example, line.edits)
     return Outcome(example=new, asked=new, score_after=line.score_after, **by)
 
 
@@ -166,16 +167,12 @@ def _by_nobody(
         detail = "unattended: the recipe says delete"
         outcomes |= {item.id: Outcome(by, reason="deleted_by_reviewer", detail=detail) for item in open_items}
     else:
-        suggestions = suggest([item.example for item in open_items], settings, search, teacher)
+        suggestions = suggest(open_items, settings, search, teacher)
         for item, s in zip(open_items, suggestions, strict=True):
-            new = _rewritten(item.example, s)
+            new = rewritten(item.example, s.edits) if s.edits else None
             score = max((finding.match.score for finding in s.findings), default=None)
             outcomes[item.id] = (Outcome(by, new, asked=new) if s.is_clear else
                                  Outcome(by, reason=s.reason, detail=s.complaint, asked=new, score_after=score))
-
-
-def _rewritten(example: Example, s: Suggestion) -> Example | None:
-    return rewritten(example, s.question, s.answer, s.request_id, s.truth) if s.question else None
 
 
 # ---------------------------------------------------------------- the books
@@ -193,7 +190,10 @@ def _line(item: Item, outcome: Outcome) -> dict[str, Any]:
 
 
 def text_of(example: Example) -> str:
-    return "\n".join(f"{m.role}: {m.content}" for m in conversation(example))
+    """The row's turns; of a pair the chosen side, then the rejected one."""
+    both = isinstance(example, PreferencePair) and example.chosen and example.rejected
+    sides = [("chosen ", example.chosen), ("rejected ", example.rejected)] if both else [("", conversation(example))]
+    return "\n".join(f"{side}{m.role}: {m.content}" for side, turns in sides for m in turns)
 
 
 def log_unattended(items: Iterable[Item], reviewed: Manifest, decision_log: DecisionLog, run_id: str) -> int:

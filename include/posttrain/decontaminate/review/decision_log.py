@@ -19,13 +19,14 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from fsspec.implementations.local import LocalFileSystem
 
+from posttrain.decontaminate.review.edits import Edit
 from posttrain.storage import file_system, join
 
 Action = Literal["keep", "paraphrase", "delete", "undo", "refused"]
@@ -44,7 +45,7 @@ class Decision:
     """One line. `id` is its part and place in it, such as `00000007.0`, given when it is written.
 
     `item` is the queue's id of the row; `row` and `evals` are the hashes of the contents that the decision is about. `before` is
-    the row's text, `after` the text in its place where a paraphrase is one; `question` and `answer` are what a reviewer wrote.
+    the row's text, `after` the text in its place where a paraphrase is one; `edits` are the questions and answers of it.
     `undoes` names the line that an undo takes back. `judged_by` says by which index and settings an accepted paraphrase
     was found to be clear. `batch` is shared by the lines of one bulk decision.
     """
@@ -67,9 +68,7 @@ class Decision:
     rule: str
     before: str
     after: str | None = None
-    question: str | None = None
-    answer: str | None = None
-    request_id: str | None = None
+    edits: tuple[Edit, ...] = ()
     score_after: float | None = None
     judged_by: str | None = None
     undoes: str | None = None
@@ -128,7 +127,8 @@ def _read(name: str, data: bytes) -> list[Decision]:
     for n, text in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):  # a text may hold other line breaks
         try:
             value = json.loads(text)
-            lines.append(Decision(**(value | {"evals": tuple(value["evals"])})))
+            edits = tuple(Edit(**edit) for edit in value["edits"])
+            lines.append(Decision(**(value | {"evals": tuple(value["evals"]), "edits": edits})))
         except (ValueError, KeyError, TypeError) as error:
             raise LogError(f"{name}, line {n}: not a line of a decision log ({error}); the log is only ever added to, "
                            "restore the file from a backup") from error
@@ -194,6 +194,17 @@ def in_force(lines: Iterable[Decision]) -> dict[Pair, Decision]:
             for pair in _pairs(line):
                 decided.setdefault(pair, []).append(line)
     return {pair: standing[-1] for pair, standing in decided.items() if standing}
+
+
+def decided_about(lines: Iterable[Decision], asked: Iterable[tuple[str, Iterable[str]]]) -> dict[Pair, Decision]:
+    """What is in force about these rows: (content of the row, contents of its eval items) each."""
+    mine = {(row, item) for row, items in asked for item in items}
+    return {pair: line for pair, line in in_force(lines).items() if pair in mine} if mine else {}
+
+
+def as_settings(decided: Mapping[Pair, Decision]) -> list[list[str]]:
+    """What of the decisions makes another artifact of the review stage."""
+    return sorted([*pair, line.id, line.action, line.who] for pair, line in decided.items())
 
 
 def _pairs(line: Decision) -> list[Pair]:

@@ -6,7 +6,7 @@ import functools
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,8 +14,9 @@ from posttrain.decontaminate.index import load_index
 from posttrain.decontaminate.review.advice import Advice, read_advice
 from posttrain.decontaminate.review.band import decision_of, is_clear, text_of
 from posttrain.decontaminate.review.decision_log import Action, Decision, DecisionLog, in_force
-from posttrain.decontaminate.review.paraphrase import by_hand, compare_again, judged_by
-from posttrain.decontaminate.review.queue import Item, read_queue, settled
+from posttrain.decontaminate.review.edits import Edit, by_hand
+from posttrain.decontaminate.review.paraphrase import compare_again, judged_by
+from posttrain.decontaminate.review.queue import Item, RowMatch, read_queue, settled
 from posttrain.decontaminate.search import EvalSearch, embedded
 from posttrain.run import Run
 from posttrain.storage import Manifest, load_manifest
@@ -38,12 +39,22 @@ class UnknownItem(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An item with what the teacher said and what was decided. `seen` is what a decision about it must be based on."""
+    """An item with what the teacher said and what was decided. `seen` is what a decision about it must be based on.
+
+    `kept_beside`: content of an eval item → the decision to keep the row beside it. An open row may have some from earlier
+    runs; what is asked is the other ones.
+    """
 
     item: Item
     advice: Advice
     decision: Decision | None
     seen: str
+    kept_beside: Mapping[str, Decision]
+
+    @property
+    def matches(self) -> list[RowMatch]:
+        """The matches, those that nobody was asked about first."""
+        return sorted(self.item.matches, key=lambda match: match.content in self.kept_beside)
 
     @property
     def status(self) -> Status:
@@ -91,9 +102,10 @@ class Desk:
     def _entries(self, items: Iterable[Item], lines: list[Decision]) -> list[Entry]:
         decided, entries = in_force(lines), []
         for item in items:
-            found = [decided.get((item.content, content)) for content in item.evals]
-            seen = max((line.id for line in found if line), key=_place, default="")
-            entries.append(Entry(item, self._advice.get(item.id, Advice()), settled(item, decided, self._is_clear), seen))
+            found = {content: line for content in item.evals if (line := decided.get((item.content, content)))}
+            seen = max((line.id for line in found.values()), key=_place, default="")
+            kept = {content: line for content, line in found.items() if line.action == "keep"}
+            entries.append(Entry(item, self._advice.get(item.id, Advice()), settled(item, decided, self._is_clear), seen, kept))
         return entries
 
     def progress(self) -> dict[str, int]:
@@ -116,11 +128,11 @@ class Desk:
     # -- deciding
 
     def decide(
-        self, item_id: str, action: Action, who: str, seen: str, question: str = "", answer: str = "",
+        self, item_id: str, action: Action, who: str, seen: str, edits: Sequence[Edit] = (),
     ) -> Entry:
         """Decide one item as the reviewer saw it. Raises Conflict, StillTooClose, ParaphraseRefused, UnknownItem."""
         item = self._item(item_id)
-        line = self._line(item, action, who, question, answer)
+        line = self._line(item, action, who, edits)
 
         def make(lines: list[Decision]) -> list[Decision]:
             self._check_seen(self._entry(item_id, lines), seen)
@@ -159,9 +171,7 @@ class Desk:
             if len(found) != expected:
                 raise Conflict(f"the filter takes {len(found)} open rows now, and you saw {expected}; look again")
             left.clear()
-            for entry in found:
-                if entry.item.id not in prepared:
-                    prepared[entry.item.id] = self._bulk_line(entry, action, who, batch)
+            prepared.update(self._bulk_lines([entry for entry in found if entry.item.id not in prepared], action, who, batch))
             left.extend(e.item.id for e in found if prepared[e.item.id].action == "refused")
             return [prepared[e.item.id] for e in found if prepared[e.item.id].action != "refused"]
 
@@ -177,26 +187,42 @@ class Desk:
 
         return [line.item for line in self.log.append(make)]
 
-    def _line(self, item: Item, action: Action, who: str, question: str = "", answer: str = "") -> Decision:
+    def _line(self, item: Item, action: Action, who: str, edits: Sequence[Edit] = ()) -> Decision:
         if action != "paraphrase":
             return decision_of(item, action, who, self.run.run_id)
-        advice = self._advice.get(item.id, Advice())
-        unchanged = (question.strip(), answer.strip()) == (advice.question, advice.answer)
-        new = by_hand(item.example, question, answer, advice.request_id if unchanged else None)
-        findings = compare_again([new], self._search(), self.settings)[0]
-        line = decision_of(item, "paraphrase", who, self.run.run_id, question=question.strip(), answer=answer.strip(),
-                           after=text_of(new), request_id=new.request_id, judged_by=self._mark)
-        if not findings:
-            return line
-        worst = max(findings, key=lambda finding: finding.match.score)
-        return replace(line, action="refused", judged_by=None, score_after=worst.match.score,
-                       rule=f"{worst.eval} {worst.item_id}, {worst.rule}")
+        return self._paraphrases([(item, edits)], who)[0]
 
-    def _bulk_line(self, entry: Entry, action: Action, who: str, batch: str) -> Decision:
-        advice = entry.advice
-        if action == "paraphrase" and (not advice.question or advice.complaint):
-            return decision_of(entry.item, "refused", who, self.run.run_id)
-        return replace(self._line(entry.item, action, who, advice.question, advice.answer), batch=batch)
+    def _paraphrases(self, wanted: Sequence[tuple[Item, Sequence[Edit]]], who: str) -> list[Decision]:
+        """A line for each row with its edits, `refused` where the new row is too close; all are compared at once.
+
+        Raises ParaphraseRefused for the first that cannot replace its row.
+        """
+        taken = [self._suggested(item, edits) for item, edits in wanted]
+        new = [by_hand(item.example, edits) for (item, _), edits in zip(wanted, taken, strict=True)]
+        found = compare_again(new, self._search(), self.settings)
+        lines = []
+        for (item, _), edits, row, findings in zip(wanted, taken, new, found, strict=True):
+            line = decision_of(item, "paraphrase", who, self.run.run_id, edits=edits, after=text_of(row), judged_by=self._mark)
+            if findings:
+                worst = max(findings, key=lambda finding: finding.match.score)
+                line = replace(line, action="refused", judged_by=None, score_after=worst.match.score,
+                               rule=f"{worst.eval} {worst.item_id}, {worst.rule}")
+            lines.append(line)
+        return lines
+
+    def _suggested(self, item: Item, edits: Sequence[Edit]) -> tuple[Edit, ...]:
+        """The edits without blanks around them, with the journal key of those that are the teacher's unchanged."""
+        suggested = {(e.turn, e.question, e.answer, e.worse): e for e in self._advice.get(item.id, Advice()).edits}
+        stripped = [Edit(e.turn, e.question.strip(), e.answer.strip(), e.worse.strip()) for e in edits]
+        return tuple(suggested.get((e.turn, e.question, e.answer, e.worse), e) for e in stripped)
+
+    def _bulk_lines(self, entries: Sequence[Entry], action: Action, who: str, batch: str) -> dict[str, Decision]:
+        """Item id → its line; `refused` for a paraphrase of which there is no suggestion that is clear."""
+        if action != "paraphrase":
+            return {e.item.id: decision_of(e.item, action, who, self.run.run_id, batch=batch) for e in entries}
+        lines = {e.item.id: decision_of(e.item, "refused", who, self.run.run_id) for e in entries}
+        usable = [(e.item, e.advice.edits) for e in entries if e.advice.edits and not e.advice.complaint]
+        return lines | {line.item: replace(line, batch=batch) for line in self._paraphrases(usable, who)}
 
     def _undo_line(self, item: Item, line_id: str, who: str) -> Decision:
         return decision_of(item, "undo", who, self.run.run_id, undoes=line_id)

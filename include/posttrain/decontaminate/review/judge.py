@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from posttrain.decontaminate.review.marks import excerpt
 from posttrain.decontaminate.review.queue import Item
-from posttrain.schema import conversation
+from posttrain.schema import PreferencePair, conversation
 from posttrain.teacher import prompts
 from posttrain.teacher.client import Teacher
 
@@ -25,7 +26,7 @@ class Opinion:
 def ask_judge(items: Sequence[Item], teacher: Teacher) -> list[Opinion]:
     """The opinion on each item: that the row gives an eval item away where the judge says so for one of them."""
     pairs = [(n, content) for n, item in enumerate(items) for content in item.evals[:ITEMS_ASKED]]
-    asks = [prompts.gives_away(row_text(items[n]), eval_text(items[n], content)) for n, content in pairs]
+    asks = [prompts.gives_away(*_texts(items[n], content)) for n, content in pairs]
     opinions = [Opinion()] * len(items)
     for (n, _), answer in zip(pairs, teacher.ask_many(asks) if asks else [], strict=True):
         if answer is None:
@@ -36,10 +37,13 @@ def ask_judge(items: Sequence[Item], teacher: Teacher) -> list[Opinion]:
     return opinions
 
 
-def row_text(item: Item) -> str:
-    return "\n".join(f"{message.role}: {message.content}" for message in conversation(item.example))
-
-
-def eval_text(item: Item, content: str) -> str:
+def _texts(item: Item, content: str) -> tuple[str, str]:
+    """The row and an eval item as the judge reads them, long texts shortened around what they share."""
     match = next(match for match in item.matches if match.content == content)
-    return "\n".join(f"{name}: {text}" for name, text in match.texts)
+    row = [f"{message.role}: {excerpt(message.content, match.train_spans if place == match.turn else ())}"
+           for place, message in enumerate(conversation(item.example))]
+    if isinstance(item.example, PreferencePair) and item.example.chosen and item.example.rejected:
+        row.append(f"rejected answer: {excerpt(item.example.rejected[-1].content, ())}")
+    texts = [f"{name}: {excerpt(text, [(begin, end) for k, begin, end in match.eval_spans if k == n])}"
+             for n, (name, text) in enumerate(match.texts)]
+    return "\n".join(row), "\n".join(texts)

@@ -29,14 +29,23 @@ def pieces(text: str, marked: Sequence[tuple[int, int]], full: bool = False) -> 
 
     "the cat sat down", [(1, 3)] → text "the ", mark "cat sat", text " down"
     """
+    found = _marked(text, marked)
+    return [shown for piece in (found if full else _shortened(found)) for shown in _with_hidden(piece)]
+
+
+def excerpt(text: str, marked: Sequence[tuple[int, int]]) -> str:
+    """A long text shortened around what is marked, ` … ` where something is left out; a short one as it is."""
+    return "".join(" … " if kind == "gap" else part for kind, part in _shortened(_marked(text, marked)))
+
+
+def _marked(text: str, marked: Sequence[tuple[int, int]]) -> list[Piece]:
     found: list[Piece] = []
     place = 0
     for begin, end in _characters(text, marked):
         found += [("text", text[place:begin]), ("mark", text[begin:end])]
         place = end
     found.append(("text", text[place:]))
-    found = [piece for piece in found if piece[1]]
-    return [shown for piece in (found if full else _shortened(found)) for shown in _with_hidden(piece)]
+    return [piece for piece in found if piece[1]]
 
 
 def _characters(text: str, marked: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -1,36 +1,34 @@
-"""Another question in place of a row's own: the teacher's or a reviewer's, checked, and compared with the evals again."""
+"""Other questions in place of a row's own: the teacher's suggestion, checked, and the whole row compared with the evals again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from posttrain.decontaminate.matches import Finding, decide, describe, find_contamination, strongest
+from posttrain.decontaminate.review.edits import Edit, answers_to, has_number, obstacle, questions_of, rewritten
+from posttrain.decontaminate.review.queue import Item
 from posttrain.decontaminate.search import EvalSearch
 from posttrain.decontaminate.shard import training_row
 from posttrain.recipe import Decontaminate
-from posttrain.schema import Example, PreferencePair, RLVRExample, conversation, prompt_of
+from posttrain.schema import Example, conversation
 from posttrain.storage import sha256_json
 from posttrain.teacher import prompts
-from posttrain.teacher.client import Teacher
+from posttrain.teacher.client import Answer, Ask, Teacher
 from posttrain.teacher.worked_answers import check_answers, final_number
 
-
-class ParaphraseRefused(ValueError):
-    """The question and answer cannot replace the row's. The message says what to change."""
+LONGEST_TURN = 1_000
+"""Characters of each turn around a question that the teacher sees. A row may hold a book."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """The teacher's question and answer for a row; without them, `complaint` says why there are none.
+    """The teacher's questions and answers for a row; without them, `complaint` says why there are none.
 
     `reason` is the drop reason of a row for which nobody finds anything better.
     """
 
-    question: str = ""
-    answer: str = ""
-    request_id: str | None = None
-    truth: str | None = None
+    edits: tuple[Edit, ...] = ()
     reason: str = ""
     complaint: str = ""
     findings: list[Finding] = field(default_factory=list)
@@ -38,77 +36,68 @@ class Suggestion:
 
     @property
     def is_clear(self) -> bool:
-        return bool(self.question) and not self.reason
+        return bool(self.edits) and not self.reason
 
 
-def suggest(band: list[Example], settings: Decontaminate, search: EvalSearch, teacher: Teacher) -> list[Suggestion]:
-    """Ask the teacher for each row that can be paraphrased; answers with a number are checked, then the row is compared again."""
-    found = [Suggestion(reason="still_in_review_band", complaint=obstacle(example)) for example in band]
-    possible = [n for n, example in enumerate(band) if not found[n].complaint]
-    answers = dict(zip(possible, teacher.ask_many([prompts.paraphrase(prompt_of(band[n])) for n in possible]), strict=True))
-    given = {n: answer for n, answer in answers.items() if answer}
-    worked = {n: (answer.data["question"].strip(), answer.data["answer"].strip()) for n, answer in given.items()}
-    to_check = [n for n in worked if has_number(band[n])]
-    truths = dict(zip(to_check, check_answers(teacher, [worked[n] for n in to_check]), strict=True))
-    new = {n: rewritten(band[n], *worked[n], given[n].request_id, truths.get(n)) for n in worked}
-    again = dict(zip(new, compare_again(list(new.values()), search, settings), strict=True))
-    for n in possible:
-        if n not in new:
-            found[n] = Suggestion(reason="teacher_gave_up", complaint="no paraphrase in the requested form")
-            continue
+def questions_matched(item: Item) -> tuple[int, ...]:
+    """The places of the questions of a row that a paraphrase replaces."""
+    return questions_of(item.example, (match.turn for match in item.matches))
+
+
+def suggest(items: Sequence[Item], settings: Decontaminate, search: EvalSearch, teacher: Teacher) -> list[Suggestion]:
+    """Ask the teacher for each row that can be paraphrased, question by question; answers with a number are checked, and the
+    whole row is compared again."""
+    found, edits = dict[int, Suggestion](), dict[int, tuple[Edit, ...]]()
+    turns = [questions_matched(item) for item in items]
+    for n, item in enumerate(items):
+        if complaint := obstacle(item.example, turns[n]):
+            found[n] = Suggestion(reason="still_in_review_band", complaint=complaint)
+        else:
+            edits[n] = ()
+    for step in range(max(map(len, turns), default=0)):
+        asked = [n for n in edits if n not in found and step < len(turns[n])]
+        asks = [_ask(items[n].example, turns[n][step], edits[n]) for n in asked]
+        for n, answer in zip(asked, teacher.ask_many(asks) if asks else [], strict=True):
+            if edit := _edit(turns[n][step], answer):
+                edits[n] += (edit,)
+            else:
+                found[n] = Suggestion(reason="teacher_gave_up", complaint="no paraphrase in the requested form")
+    made = [n for n in edits if n not in found]
+    wrong = _not_verified({n: items[n].example for n in made}, edits, teacher)
+    again = compare_again([rewritten(items[n].example, edits[n]) for n in made], search, settings)
+    for n, findings in zip(made, again, strict=True):
         reason = complaint = ""
-        if n in truths and truths[n] is None:
+        if n in wrong:
             reason, complaint = "answer_not_verified", "the paraphrase's answer is not verified"
-        elif again[n]:
-            reason, complaint = "still_in_review_band", f"the paraphrase overlaps {describe(strongest(again[n]))}"
-        found[n] = Suggestion(*worked[n], given[n].request_id, truths.get(n), reason, complaint, again[n])
-    return found
+        elif findings:
+            reason, complaint = "still_in_review_band", f"the paraphrase overlaps {describe(strongest(findings))}"
+        found[n] = Suggestion(edits[n], reason, complaint, findings)
+    return [found[n] for n in range(len(items))]
 
 
-def obstacle(example: Example) -> str:
-    """Why a row cannot be paraphrased, or "": other turns and answers would no longer fit the new question."""
-    if isinstance(example, PreferencePair):
-        return "the two answers of a pair belong to the old prompt"
-    if sum(m.role == "user" for m in example.messages) > 1:
-        return "one turn of a longer conversation cannot be replaced"
-    if isinstance(example, RLVRExample) and example.verifier != "gsm8k":
-        return f"the ground truth of verifier {example.verifier} belongs to the old prompt"
-    return ""
+def _ask(example: Example, turn: int, before: Sequence[Edit]) -> Ask:
+    """The request for one question; a longer conversation comes along as it is after the edits `before`."""
+    turns = conversation(rewritten(example, before))
+    around = "\n".join(f"{m.role}: {m.content[:LONGEST_TURN]}" for m in turns) if len(turns) > 2 else ""
+    in_pair = answers_to(example, turn).worse is not None
+    write = prompts.paraphrase_pair if in_pair else prompts.paraphrase
+    return write(turns[turn].content, has_number=has_number(example, turn), conversation=around)
 
 
-def has_number(example: Example) -> bool:
-    """Whether the row's answer is a final number, as in GSM8K, so that the new answer can be verified."""
-    return isinstance(example, RLVRExample) or final_number(conversation(example)[-1].content) is not None
+def _edit(turn: int, answer: Answer | None) -> Edit | None:
+    """The teacher's answer as an edit; None where it gave up."""
+    if answer is None:
+        return None
+    data = {name: text.strip() for name, text in answer.data.items()}
+    return Edit(turn, data["question"], data["answer"], data.get("worse_answer", ""), answer.request_id)
 
 
-def by_hand(example: Example, question: str, answer: str, request_id: str | None) -> Example:
-    """The row with a reviewer's question and answer. Raises ParaphraseRefused."""
-    question, answer = question.strip(), answer.strip()
-    if complaint := obstacle(example):
-        raise ParaphraseRefused(f"this row cannot be paraphrased: {complaint}; keep or delete it")
-    if not question or not answer:
-        raise ParaphraseRefused("write a question and its answer")
-    if question == prompt_of(example).strip():
-        raise ParaphraseRefused("this is the old question; keep the row, or ask in other words")
-    truth = final_number(answer)
-    if has_number(example) and truth is None:
-        raise ParaphraseRefused("the answer's last line must be `#### ` and the final number, as in the row that it replaces")
-    return rewritten(example, question, answer, request_id, truth)
-
-
-def rewritten(example: Example, question: str, answer: str, request_id: str | None, truth: str | None) -> Example:
-    """The row with another question and answer in place of its own, linked to the original by `parent_id`."""
-    turns = tuple(
-        replace(m, content=question if m.role == "user" else answer if m.role == "assistant" else m.content)
-        for m in conversation(example)
-    )
-    values: dict[str, Any] = {
-        "id": f"{example.id}_paraphrased", "made_by": "rewritten", "parent_id": example.id, "raw_file": None, "raw_row": None,
-        "request_id": request_id, "messages": turns,
-    }
-    if isinstance(example, RLVRExample):
-        values["ground_truth"] = truth or ""
-    return replace(example, **values)
+def _not_verified(rows: dict[int, Example], edits: dict[int, tuple[Edit, ...]], teacher: Teacher) -> set[int]:
+    """The rows with a number as answer that is not found right, or with a worse answer that comes to the same number."""
+    checks = [(n, edit) for n, example in rows.items() for edit in edits[n] if has_number(example, edit.turn)]
+    truths = check_answers(teacher, [(edit.question, edit.answer) for _, edit in checks]) if checks else []
+    return {n for (n, edit), truth in zip(checks, truths, strict=True)
+            if truth is None or (edit.worse and final_number(edit.worse) == truth)}
 
 
 def compare_again(examples: list[Example], search: EvalSearch, settings: Decontaminate) -> list[list[Finding]]:

@@ -20,7 +20,8 @@ WANTED = ("row_id", "turn", "eval", "item_id", "measure", "score", "decision", "
 class RowMatch:
     """One eval item that a row of the band is close to. Spans are [start, end) in the words of the turn or of a text.
 
-    `content` is the hash of the item's texts: an item that two evals share is one question for a reviewer.
+    `content` is the hash of the item's texts: an item that two evals share, or that a new version of an eval has under another
+    id or field name, is one question for a reviewer.
     """
 
     eval: str
@@ -120,7 +121,7 @@ def _places(index: EvalIndex, wanted: set[tuple[str, str]]) -> dict[tuple[str, s
 def _row_match(line: dict[str, Any], index: EvalIndex, number: int) -> RowMatch:
     texts = tuple((str(index.field[text].as_py()), str(index.text[text].as_py())) for text in index.texts(number))
     return RowMatch(
-        eval=line["eval"], item_id=line["item_id"], content=sha256_json([list(pair) for pair in texts]), texts=texts,
+        eval=line["eval"], item_id=line["item_id"], content=sha256_json([text for _, text in texts]), texts=texts,
         turn=line["turn"], measure=line["measure"], score=line["score"], rule=line["rule"], signals=tuple(line["signals"] or ()),
         train_spans=tuple((span["start"], span["end"]) for span in line["train_spans"]),
         eval_spans=tuple((span["field"], span["start"], span["end"]) for span in line["eval_spans"]),

@@ -113,7 +113,11 @@ function closeEditor(card) {
 }
 
 function send(editor) {
-  decide(editor.closest("article"), "paraphrase", { question: editor.question.value, answer: editor.answer.value });
+  const edits = [...editor.querySelectorAll("fieldset")].map((one) => ({
+    turn: Number(one.dataset.turn),
+    ...Object.fromEntries([...one.querySelectorAll("textarea")].map((text) => [text.name, text.value])),
+  }));
+  decide(editor.closest("article"), "paraphrase", { edits });
 }
 
 function act(card, what) {

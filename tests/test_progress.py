@@ -1,0 +1,44 @@
+"""Lines about how far a stage is: every few seconds, and at the end of what took longer than a second."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from posttrain import progress
+from posttrain.progress import SECONDS_BETWEEN_LINES, Progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_line_every_few_seconds_and_one_at_the_end(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    stage = Progress("filter", 1000, 4)
+    for seconds, rows in ((2, 100), (SECONDS_BETWEEN_LINES - 2, 150), (1, 250), (1, 500)):
+        clock[0] += seconds
+        stage.add(rows)
+    assert [record.message for record in caplog.records] == [
+        "filter: 2 of 4 shards, 250 of 1,000 rows, 50 rows/s, 15 s left",
+        "filter: 4 of 4 shards, 1,000 of 1,000 rows, 143 rows/s, 0 s left",
+    ]
+
+
+def test_what_takes_less_than_a_second_is_not_mentioned(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock[0] += 0.9
+    Progress("mix: read", 10).add(10)
+    assert not caplog.records
+
+
+def test_without_parts_only_rows_are_counted(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rows = Progress("mix: read", 10)
+    clock[0] += 2
+    rows.add(10)
+    assert caplog.records[0].message == "mix: read: 10 of 10 rows, 5 rows/s, 0 s left"
