@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from posttrain import pipeline
-from posttrain.lineage import RowNotFound, trace
+from posttrain.lineage import RowNotFound, _passed_rules, trace
 from posttrain.recipe import DATA_STAGES, check_recipe
 from posttrain.run import Run, start_run
 from posttrain.storage import read_rows
@@ -135,3 +135,9 @@ def test_the_command_prints_the_raw_row_and_fails_with_1_on_an_unknown_id(run: R
     assert [step["stage"] for step in json.loads(lineage("problems_3", "--json").stdout)][-1] == "collect"
     unknown = lineage("problem_3", "--run", "small")
     assert unknown.returncode == 1 and "problems_3" in unknown.stderr and "Traceback" not in unknown.stderr
+
+
+@pytest.mark.parametrize("reason", ["duplicate_conversation", "duplicate_prompt", "near_duplicate", "semantic_duplicate"])
+def test_a_duplicate_of_any_kind_did_not_pass_the_duplicates(reason: str) -> None:
+    assert _passed_rules({"keywords": 0, "duplicates": 1, "select": 0}, reason) == ["keywords"]
+    assert _passed_rules({"keywords": 0, "duplicates": 1}, None) == ["keywords", "duplicates"]

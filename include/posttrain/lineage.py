@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from posttrain.duplicates.clusters import VERDICTS
 from posttrain.filters import RULES
 from posttrain.run import Run, readable_runs
 from posttrain.storage import Manifest, join, load_manifest, open_parquet
@@ -122,8 +123,8 @@ def _rules(manifest: Manifest, row_id: str, dropped_for: str | None = None) -> d
 def _passed_rules(applied: dict[str, int], dropped_for: str | None) -> list[str]:
     """The filter rules in the order in which they run, up to the one that dropped the row."""
     passed = []
-    for name, reason in [*((name, reason) for name, reason, *_ in RULES), ("duplicates", "duplicate_conversation")]:
-        if reason == dropped_for:
+    for name, reasons in [*((name, (reason,)) for name, reason, *_ in RULES), ("duplicates", VERDICTS)]:
+        if dropped_for in reasons:
             break
         if name in applied:
             passed.append(name)
