@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 from posttrain.decontaminate import similarity
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.numbers import (
+    AGREEMENT,
     DAMPING,
     MIN_AGREEMENT,
     PRIOR,
-    agreements,
+    index_numbers,
     nominating_numbers,
     number_keys,
     reworded,
     score_nominated,
+    turn_numbers,
 )
+from posttrain.decontaminate.sparse_join import scores_of
 from posttrain.text_numbers import elements, numbers
 
 
@@ -55,6 +58,11 @@ def test_any_text_has_finite_numbers(text: str) -> None:
 
 def test_elements_tell_the_second_5_from_the_first() -> None:
     assert elements("5 and five and 7") == [(5.0, 0), (5.0, 1), (7.0, 0)]
+
+
+def agreements(index: EvalIndex, turns: list[str], turn: np.ndarray, text: np.ndarray) -> np.ndarray:
+    """The agreement of each given pair (turn, number of an eval text)."""
+    return scores_of(turn_numbers(index, turns), index_numbers(index).texts, turn, text, AGREEMENT)
 
 
 @pytest.fixture

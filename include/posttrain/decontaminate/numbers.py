@@ -104,11 +104,6 @@ def turn_numbers(index: EvalIndex, turns: list[str]) -> Side:
     return _side([elements(turn) for turn in turns], about.column, about.weight, about.weight_of_unknown)
 
 
-def agreements(index: EvalIndex, turns: list[str], turn: Ints, text: Ints) -> Floats:
-    """The agreement of each given pair (turn, number of an eval text); 0 where one of them has no number."""
-    return scores_of(turn_numbers(index, turns), index_numbers(index).texts, turn, text, AGREEMENT)
-
-
 def reworded(index: EvalIndex, turns: list[str], floor: float) -> list[Match]:
     """Matches by `reworded`: texts whose numbers agree and whose words are similar."""
     if not turns or not len(index.flat):
