@@ -15,8 +15,8 @@ import yaml
 
 from posttrain.cli import DATA_COMMANDS, RUN_COMMANDS, STAGE_COMMANDS
 from posttrain.convert import FAMILIES
-from posttrain.convert.draft import convert_rows
 from posttrain.convert.family import Family
+from posttrain.convert.rows import convert_rows
 from posttrain.filters import RowView
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import STAGES, Filter, Source, recipe_names

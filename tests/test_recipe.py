@@ -10,7 +10,7 @@ import yaml
 
 from posttrain.collect import source_files
 from posttrain.convert import FAMILIES
-from posttrain.convert.draft import convert_rows
+from posttrain.convert.rows import convert_rows
 from posttrain.decontaminate.presets import CutOffs
 from posttrain.raw_files import read_raw_file
 from posttrain.recipe import (

@@ -46,11 +46,11 @@ def collect(run: Run, source: str) -> StageResult:
 
 def convert(run: Run, source: str) -> StageResult:
     """Raw rows of one source → examples; unreadable rows are kept aside with file, row, field and reason."""
-    from posttrain.convert import convert_source, converter_module
+    from posttrain.convert import convert_source, converter_modules
 
     spec = run.recipe.source(source)
     collected = run.manifest("collect", source)
-    return run.stage("convert", converter_module(spec.family), inputs=[collected], part=source,
+    return run.stage("convert", *converter_modules(spec.family), inputs=[collected], part=source,
                      settings=spec.model_dump(mode="json", exclude={"load", "review"}),
                      work=lambda out: convert_source(collected, spec, out))
 

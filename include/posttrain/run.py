@@ -78,12 +78,15 @@ class Run:
     # -- stages
 
     def stage(
-        self, name: str, module: str, *, inputs: list[Manifest], settings: dict[str, Any],
+        self, name: str, *modules: str, inputs: list[Manifest], settings: dict[str, Any],
         work: Callable[[ArtifactWriter], None], part: str = "",
     ) -> StageResult:
-        """Do a stage once and record its artifact in the run folder. `part` names the source of a mapped stage."""
+        """Do a stage once and record its artifact in the run folder.
+
+        `modules` are those whose code decides its key, with all that they import; `part` names the source of a mapped stage.
+        """
         result = do_once(
-            name, settings=settings, code=code_version(module), inputs=inputs, work=work, workspace=self.workspace,
+            name, settings=settings, code=code_version(*modules), inputs=inputs, work=work, workspace=self.workspace,
         )
         self.record(name, result, part)
         return result

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from posttrain.code_version import code_version
-from posttrain.convert import FAMILIES, convert_source, converter_module
-from posttrain.convert.draft import convert_rows
+from posttrain.convert import FAMILIES, convert_source, converter_modules
 from posttrain.convert.gsm8k_guard import SHA256
+from posttrain.convert.rows import convert_rows
 from posttrain.recipe import Source
 from posttrain.schema import RAW_SCHEMA, Example, Message, RLVRExample, SFTExample
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_rejected
@@ -170,7 +170,9 @@ def test_convert_source_reads_what_collect_wrote(tmp_path: Path) -> None:
 class TestKey:
     def test_every_family_has_its_own_module_among_the_converters(self) -> None:
         for family in FAMILIES:
-            assert converter_module(family).startswith("posttrain.convert.") and len(code_version(converter_module(family))) == 16
+            shared, own = converter_modules(family)
+            assert shared == "posttrain.convert.rows" and own.startswith("posttrain.convert.")
+            assert len(code_version(shared, own)) == 16
 
     def test_editing_one_family_does_not_redo_another_and_shared_code_redoes_all(self) -> None:
         """The modules that a family's key covers, as `code_version` walks them."""
@@ -183,7 +185,7 @@ class TestKey:
                     reached(name, seen)
             return seen
 
-        covered = {family: reached(converter_module(family), set()) for family in FAMILIES}
+        covered = {family: set.union(*(reached(module, set()) for module in converter_modules(family))) for family in FAMILIES}
         for family, modules in covered.items():
             assert {"posttrain.convert.draft", "posttrain.convert.gsm8k_guard", "posttrain.schema"} <= modules, family
             assert not {"posttrain.recipe", "posttrain.convert"} & modules, family

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posttrain.convert import FAMILIES, READERS, in_columns
-from posttrain.convert.draft import convert_batches, convert_rows
+from posttrain.convert.rows import convert_batches, convert_rows
 from posttrain.convert.sharegpt import ShareGptOptions
 from posttrain.convert.turns import ROLE_ALIASES
 from posttrain.raw_files import read_raw_file

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posttrain.convert import FAMILIES
-from posttrain.convert.draft import convert_rows
 from posttrain.convert.languages import language_code
+from posttrain.convert.rows import convert_rows
 from posttrain.convert.split import split_conversation, tokens_of
 from posttrain.recipe import FileLoad, RecipeError, Source, load_recipe
 from posttrain.schema import Message, UnreadableRow

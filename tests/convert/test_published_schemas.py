@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from posttrain.convert import FAMILIES
-from posttrain.convert.draft import convert_rows, row_by_row
+from posttrain.convert.rows import convert_rows, row_by_row
 from posttrain.convert.sft_families import SFT_FAMILIES
 from posttrain.recipe import FileLoad, Source
 from posttrain.schema import REASONS

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posttrain.convert import FAMILIES
-from posttrain.convert.draft import Draft, convert_rows
+from posttrain.convert.draft import Draft
 from posttrain.convert.helpsteer2 import join_answers, prompt_turns
 from posttrain.convert.rated_answers import choose_pair
+from posttrain.convert.rows import convert_rows
 from posttrain.recipe import Source
 from posttrain.schema import UnreadableRow
 from posttrain.storage import ArtifactWriter, read_examples

@@ -63,11 +63,11 @@ def check_free(out: Path) -> None:
 
 
 def write_stage(
-    stage: str, module: str, folder: Path, out: Path, inputs: Inputs, settings: dict[str, Any],
+    stage: str, modules: str | tuple[str, ...], folder: Path, out: Path, inputs: Inputs, settings: dict[str, Any],
     work: Callable[[ArtifactWriter], None],
 ) -> Manifest:
     """Do a stage as a run does it, in `folder`, and move the finished artifact to `out`."""
-    code = code_version(module)
+    code = code_version(*([modules] if isinstance(modules, str) else modules))
     # Not storage.artifact_key: what came from outside has no manifest, and nothing is looked up by this key.
     key = sha256_json([stage, settings, code, [(parent["stage"], parent["content"]) for parent in inputs.parents]])[:20]
     writer = ArtifactWriter(str(folder / "artifact"), stage=stage, key=key, settings=settings, code=code, parents=inputs.parents)

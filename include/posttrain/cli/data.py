@@ -19,7 +19,7 @@ from posttrain.cli.mixture import default_mix
 from posttrain.cli.raw import chosen, collect_all, raw_sources
 from posttrain.cli.rows import UNSTATED, Inputs, read_inputs
 from posttrain.cli.run_stage import do_in_run
-from posttrain.convert import FAMILIES, convert_source, converter_module
+from posttrain.convert import FAMILIES, convert_source, converter_modules
 from posttrain.recipe import Recipe, data_root
 from posttrain.storage import ArtifactWriter, Manifest, workspace_url
 
@@ -151,7 +151,7 @@ def convert(
                 convert_all(writer)
 
         applied = {"apply_keyword_filter": keywords, "apply_empty_message_filter": empty} if keywords or empty else {}
-        manifest = write_stage("convert", converter_module(family), folder, out, inputs,
+        manifest = write_stage("convert", converter_modules(family), folder, out, inputs,
                                (settings[0] if len(settings) == 1 else {"sources": settings}) | applied, work)
     show_counts(manifest, as_json)
     if push_to_hub:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from posttrain.convert.alpaca import convert_alpaca, read_alpaca
-from posttrain.convert.draft import Converter, Draft, RawRow, convert_batches, convert_rows, parse_raw, row_by_row
+from posttrain.convert.draft import Converter, Draft, RawRow
 from posttrain.convert.family import Family
 from posttrain.convert.in_columns import Conversations
 from posttrain.convert.messages import convert_messages, read_messages
@@ -20,6 +20,7 @@ from posttrain.convert.mixture_families import MIXTURE_FAMILIES
 from posttrain.convert.preference_families import PREFERENCE_FAMILIES
 from posttrain.convert.prompt_completion import convert_prompt_completion, read_prompt_completion
 from posttrain.convert.rlvr_families import RLVR_FAMILIES
+from posttrain.convert.rows import convert_batches, convert_rows, parse_raw, row_by_row
 from posttrain.convert.sft_families import SFT_FAMILIES
 from posttrain.convert.sharegpt import convert_sharegpt, read_sharegpt
 from posttrain.convert.tulu3 import convert_tulu3_persona, read_tulu3_persona
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from posttrain.recipe import Source
     from posttrain.storage import ArtifactWriter, Manifest
 
-__all__ = ["FAMILIES", "Converter", "Draft", "Family", "convert_source", "converter_module"]
+__all__ = ["FAMILIES", "Converter", "Draft", "Family", "convert_source", "converter_modules"]
 
 FAMILIES: dict[str, Family] = SFT_FAMILIES | PREFERENCE_FAMILIES | RLVR_FAMILIES | MIXTURE_FAMILIES
 """Source family → how its rows are read, and where they come from."""
@@ -43,9 +44,9 @@ READERS: dict[Converter, Callable[..., Conversations]] = {
 """Row function → its reader, for the layouts that most rows have: the same examples from a batch of rows as Arrow columns."""
 
 
-def converter_module(family: str) -> str:
-    """The module whose code decides a converted artifact's key; the code that all families share is among its imports."""
-    return FAMILIES[family].convert.__module__
+def converter_modules(family: str) -> tuple[str, str]:
+    """The modules whose code decides a converted artifact's key: what all families share, and the family's own."""
+    return "posttrain.convert.rows", FAMILIES[family].convert.__module__
 
 
 def convert_source(collected: Manifest, spec: Source, out: ArtifactWriter) -> None:

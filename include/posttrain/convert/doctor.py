@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.convert import FAMILIES, Draft
-from posttrain.convert.draft import RawRow, check_draft, row_by_row
+from posttrain.convert.draft import RawRow, check_draft
 from posttrain.convert.family import Family
+from posttrain.convert.rows import row_by_row
 from posttrain.raw_files import Broken, read_raw_file
 from posttrain.schema import UnreadableRow
 
