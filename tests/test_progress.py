@@ -19,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_a_line_every_few_seconds_and_one_at_the_end(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    stage = Progress("filter", 1000, 4)
+    stage = Progress("filter:", 1000, 4)
     for seconds, rows in ((2, 100), (SECONDS_BETWEEN_LINES - 2, 150), (1, 250), (1, 500)):
         clock[0] += seconds
         stage.add(rows)
@@ -29,11 +29,27 @@ def test_a_line_every_few_seconds_and_one_at_the_end(clock: list[float], caplog:
     ]
 
 
-def test_what_takes_less_than_a_second_is_not_mentioned(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+def test_of_rows_without_parts_that_take_less_than_a_second_nothing_is_said(
+    clock: list[float], caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
-    clock[0] += 0.9
-    Progress("mix: read", 10).add(10)
-    assert not caplog.records
+    for rows in (Progress("mix: read", 10), Progress("filter:", 10, 1)):
+        clock[0] += 0.9
+        rows.add(10)
+    assert [record.message[:21] for record in caplog.records] == ["filter: 1 of 1 shards"]
+
+
+def test_of_rows_that_nobody_has_counted_the_parts_tell_the_time(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sources = Progress("collect:", None, 3, "sources")
+    for rows in (600, 100, 50):
+        clock[0] += SECONDS_BETWEEN_LINES
+        sources.add(rows)
+    assert [record.message for record in caplog.records] == [
+        "collect: 1 of 3 sources, 600 rows, 120 rows/s, 10 s left",
+        "collect: 2 of 3 sources, 700 rows, 70 rows/s, 5 s left",
+        "collect: 3 of 3 sources, 750 rows, 50 rows/s, 0 s left",
+    ]
 
 
 def test_without_parts_only_rows_are_counted(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
@@ -41,4 +57,4 @@ def test_without_parts_only_rows_are_counted(clock: list[float], caplog: pytest.
     rows = Progress("mix: read", 10)
     clock[0] += 2
     rows.add(10)
-    assert caplog.records[0].message == "mix: read: 10 of 10 rows, 5 rows/s, 0 s left"
+    assert caplog.records[0].message == "mix: read 10 of 10 rows, 5 rows/s, 0 s left"

@@ -72,7 +72,7 @@ def work_shards(
     tasks = [_Task(work, shard, arguments, out.stage, *_place(out, shard, content)) for shard in shards]
     missing = {task.path: task for task in tasks if not exists(join(task.path, "manifest.json"))}  # the same rows twice: once
     out.facts["shards"] = {"all": len(tasks), "redone": len(missing)}
-    progress = Progress(out.stage, sum(task.shard.rows for task in missing.values()), len(missing))
+    progress = Progress(f"{out.stage}:", sum(task.shard.rows for task in missing.values()), len(missing))
     # The longest first, so that no worker begins a long one when the others have ended.
     todo = sorted(missing.values(), key=lambda task: -task.shard.rows)
     for task, _ in zip(todo, workers.map(_do, todo), strict=True):

@@ -116,8 +116,9 @@ def alone(many_rows: ManyRows, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run in one process, without Airflow, in a folder."""
     run, said = many_rows.run(str(tmp_path_factory.mktemp("alone")), workers=1)
     assert "filter: redone 3 of 3 shards, in this process" in said
-    for verb in ("filter: 3 of 3 shards,", "mix: read", "mix: wrote"):
-        assert re.search(rf"{verb} [\d,]+ of [\d,]+ rows, [\d,]+ rows/s, \d+ s left", said), "progress with rate and time left"
+    assert re.search(r"collect: 3 of 3 sources, [\d,]+ rows, [\d,]+ rows/s, 0 s left", said)
+    for part in ("convert: 3 of 3 sources,", "filter: 3 of 3 shards,", "decontaminate: 3 of 3 shards,"):
+        assert re.search(rf"{part} [\d,]+ of [\d,]+ rows, [\d,]+ rows/s, 0 s left", said), "progress with rate and time left"
     reasons = run.manifest("filter").reasons
     assert min(reasons[name] for name in ("duplicate_conversation", "near_duplicate", "names_another_assistant")) > 20
     assert run.manifest("decontaminate").rows["rejected"] > 50

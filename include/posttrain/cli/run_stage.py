@@ -50,11 +50,11 @@ def do_stage(run: Run, stage: str, source: str | None = None) -> list[StageResul
             largest_first = sorted(names, key=lambda name: -rows[name])
             with Workers(worker_count() if sum(rows.values()) >= ROWS_FOR_WORKERS else 1) as workers:
                 results = {}
-                progress = Progress(stage, sum(rows.values()), len(names), "sources")
+                progress = Progress(f"{stage}:", None if stage == "collect" else sum(rows.values()), len(names), "sources")
                 for name, result in zip(largest_first, workers.map(_do_part, [(run, stage, name) for name in largest_first]),
                                         strict=True):
                     results[name] = result
-                    progress.add(rows[name])
+                    progress.add(result.manifest.rows["read"])
             return [results[name] for name in names]
         if stage in pipeline.LIBRARY_STAGES:
             return [pipeline.LIBRARY_STAGES[stage](run)]

@@ -64,7 +64,7 @@ def convert_source(collected: Manifest, spec: Source, out: ArtifactWriter) -> No
 def raw_batches(collected: Manifest) -> Iterator[pa.RecordBatch]:
     """The rows of a collect artifact, as they stand there (RAW_SCHEMA); how many are done is said in the log."""
     parts = [entry for entry in collected.files if entry.split == "raw"]
-    progress = Progress(f"convert of {collected.settings.get('source', 'rows')}", sum(entry.rows for entry in parts))
+    progress = Progress(f"convert of {collected.settings.get('source', 'rows')}:", sum(entry.rows for entry in parts))
     for entry in parts:
         for batch in read_batches(collected.file(entry.name)):
             yield batch
