@@ -9,11 +9,12 @@ the sum over it and its workers, looked at every tenth of a second.
 
 Then again with nothing changed, and with one changed row in one of the sources: which sources and how many shards are redone.
 
-`--airflow`: the same recipe through `airflow standalone` (LocalExecutor, two tasks at a time, two worker processes a stage) in a
-workspace of its own; its mixture is to be the one above, byte for byte.
+`--airflow`: at the largest share, the same recipe through `airflow standalone` (LocalExecutor, two tasks at a time, two worker
+processes a stage) in a workspace of its own; its mixture is to be the one above, byte for byte.
 
-`--peer`: in the same run the same converters and the two filters of open-instruct (keywords, empty messages) through
-`datasets.map` and `filter` with 2 processes and `to_parquet`, beside our convert and a filter stage with these two rules.
+`--peer`: at the largest share, in the same run, the same converters and the two filters of open-instruct (keywords and empty
+messages) through `datasets.map` and `filter` with 2 processes and `to_parquet`, beside our convert and a filter stage with these
+two rules.
 """
 
 from __future__ import annotations
@@ -335,7 +336,7 @@ def main() -> None:
                              "--rounds", "1"], environment, place / "log")
         redone = [r["stage"] for r in load_run("again", str(workspace)).stage_records() if not r["skipped"]]
         print(f"again, nothing changed: {again:.1f} s, {len(redone)} stages redone", flush=True)
-        if arguments.airflow:
+        if arguments.airflow and share == max(arguments.share):
             through_airflow(recipe, place, environment)
         change_one_row(place / "pool" / sources[0]["name"])
         changed, _ = measured([sys.executable, "-m", "posttrain", "run", str(recipe), "--until", "mix", "--run-id", "changed",
