@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from posttrain.decontaminate.balanced import judge
+from posttrain.decontaminate.balanced import is_near_in_meaning, judge
 from posttrain.decontaminate.index import EvalIndex, load_index
 from posttrain.decontaminate.matches import Finding, TrainingRow, find_contamination
 from posttrain.decontaminate.rarity import number_weights
 from posttrain.decontaminate.search import MEASURES, embedded
+from posttrain.decontaminate.signals import Signals
 from posttrain.recipe import Decontaminate
 from posttrain.storage import load_manifest
 
@@ -123,3 +125,16 @@ def test_every_text_is_found_in_itself(made: list[str], make_index: Callable[[li
 ])
 def test_numbers_weigh_unless_they_are_a_sequence(text: str, weights: list[float]) -> None:
     assert number_weights(text.split()) == weights
+
+
+@pytest.mark.parametrize(("numbers", "quantities", "least"), [
+    ("same", 1.2, 0.8), ("other", 1.2, 0.9), ("none", 0.0, 0.85), ("other", 0.1, 0.85), ("same", 0.0, 0.85),
+])
+def test_how_near_in_meaning_a_turn_must_be_depends_on_its_numbers(numbers: Any, quantities: float, least: float) -> None:
+    """Two numbers of a sequence (quantities below .3) say nothing: such an item counts as one without numbers."""
+    signals = Signals(
+        whole_turn=False, own_line=False, at_edge=False, coverage=0.0, worth=9.0, covered=0.0, covered_share=0.0, wording=0.1,
+        focus=0.1, share=0.1, numbers=numbers, quantities=quantities, names="none", fields=(("question", 0.0),),
+        context_only=False, template_share=0.0, words=20, reworded=0.0, dense=least,
+    )
+    assert is_near_in_meaning(signals) and not is_near_in_meaning(replace(signals, dense=least - 0.001))

@@ -55,7 +55,11 @@ class Limits:
     quantities: float = 0.3
     """Two numbers that are no sequence."""
     dense: float = 0.85
-    """Cosine of sentence vectors from which a person looks at a pair whatever its words are."""
+    """Cosine of sentence vectors from which a person looks at a pair whose item has no numbers, whatever its words are."""
+    dense_same_numbers: float = 0.8
+    dense_other_numbers: float = 0.9
+    """With all of the item's numbers in the turn, and with others. Of llm-decontaminator's rephrasings of GSM8K, all-MiniLM-L6-v2
+    was seen to find 96 % at .80 beside 108 of 7,473 training rows, which have other numbers, and none of these at .90."""
 
 
 LIMITS = Limits()
@@ -124,7 +128,10 @@ def has_same_numbers(s: Signals) -> bool:
 
 
 def is_near_in_meaning(s: Signals) -> bool:
-    return s.dense >= LIMITS.dense
+    """Near enough for what the numbers say: exercises of one kind are near in meaning, and only their numbers tell them apart."""
+    if s.numbers == "none" or s.quantities < LIMITS.quantities:
+        return s.dense >= LIMITS.dense
+    return s.dense >= (LIMITS.dense_same_numbers if s.numbers == "same" else LIMITS.dense_other_numbers)
 
 
 RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (

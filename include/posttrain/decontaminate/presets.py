@@ -57,7 +57,7 @@ PRESETS: dict[PresetName, Preset] = {
     ),
     "balanced": Preset(
         {"ngram_coverage": CutOffs(review=0.3), "cosine": CutOffs(review=0.7), "reworded": CutOffs(review=0.5),
-         "dense": CutOffs(review=0.85)}, at_least=True, judged=True,
+         "dense": CutOffs(review=0.8)}, at_least=True, judged=True,
         source="this project: rare words, numbers, names and template wording decide about what the measures nominate",
     ),
 }
