@@ -18,7 +18,8 @@ from posttrain.schema import EXAMPLE_TYPES, MESSAGES, ROLES, SCHEMAS, Example, M
 
 _CONVERSATIONS = {kind: tuple(f.name for f in schema if f.type == MESSAGES) for kind, schema in SCHEMAS.items()}
 _PLAIN = {kind: tuple(f.name for f in schema if f.type != MESSAGES) for kind, schema in SCHEMAS.items()}
-_SYSTEM, _USER, _ASSISTANT = map(ROLES.index, ("system", "user", "assistant"))
+SYSTEM, USER, ASSISTANT = map(ROLES.index, ("system", "user", "assistant"))
+"""Places in schema.ROLES."""
 _TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
 
 
@@ -87,6 +88,15 @@ class _Turns:
         return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), turns, type=MESSAGES)
 
 
+def text_bytes(column: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Where each text begins and the last one ends, and the UTF-8 bytes of all."""
+    if not len(column):
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    _, offsets, data = column.buffers()
+    starts = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    return starts - starts[0], np.frombuffer(data or b"", np.uint8)[starts[0] : starts[-1]]
+
+
 def characters_of(kind: str, table: pa.Table) -> npt.NDArray[np.int64]:
     """The characters of all turns of every row."""
     characters = np.zeros(table.num_rows, np.int64)
@@ -108,9 +118,9 @@ def alternates(rows: npt.NDArray[np.int64], roles: npt.NDArray[np.int64]) -> npt
     if not len(roles):
         return np.zeros(len(count), bool)
     with_system = np.zeros(len(count), np.int64)
-    with_system[count > 0] = roles[rows[:-1][count > 0]] == _SYSTEM
+    with_system[count > 0] = roles[rows[:-1][count > 0]] == SYSTEM
     place = np.arange(len(roles)) - np.repeat(rows[:-1] + with_system, count)
-    expected = np.where(place < 0, _SYSTEM, np.where(place % 2 == 0, _USER, _ASSISTANT))
+    expected = np.where(place < 0, SYSTEM, np.where(place % 2 == 0, USER, ASSISTANT))
     return ~rows_of_turns(rows, roles != expected) & (count - with_system >= 2) & ((count - with_system) % 2 == 0)
 
 

@@ -96,6 +96,14 @@ def write_atomic(path: str) -> Iterator[Any]:
         raise
 
 
+def link_or_copy(source: str, target: str) -> None:
+    """Give a local file a second name, or copy it where that cannot be: to another disk, or on one without links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def write_json(path: str, value: Any) -> None:
     with write_atomic(path) as f:
         f.write((json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
@@ -381,10 +389,7 @@ class ArtifactWriter:
         name = self.part_name(split)
         (fs, target), (_, source) = file_system(join(self.path, name)), file_system(manifest.file(entry.name))
         if isinstance(fs, LocalFileSystem):
-            try:
-                os.link(source, target)
-            except OSError:  # another disk, or one without links
-                fs.cp_file(source, target)
+            link_or_copy(source, target)
         else:
             fs.cp_file(source, target)
         self._files.append(FileEntry(name, entry.split, entry.rows, entry.bytes, entry.sha256))

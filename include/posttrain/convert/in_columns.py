@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posttrain.columns import alternates, rows_of_turns
+from posttrain.columns import ASSISTANT, USER, alternates, rows_of_turns, text_bytes
 from posttrain.convert.gsm8k_guard import HEAD_CHARACTERS, SHORTEST_QUESTION, may_be_test_question
 from posttrain.convert.turns import ROLE_ALIASES
 from posttrain.schema import HANGUL_LEADS, MESSAGES, ROLES, SCHEMAS, guess_language
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
-SYSTEM, USER, ASSISTANT = range(3)
-"""Places in schema.ROLES."""
 BYTES_AT_ONCE = 64 << 20
 """A batch of more text than this is read row by row: Arrow's text columns and its JSON reader end at 2 GiB."""
 SMALLEST_BATCH = 256
@@ -229,16 +227,9 @@ def may_be_refused(found: Conversations) -> Mask:
     return rows_of_turns(found.rows, odd)
 
 
-def _bytes_of(column: pa.StringArray) -> tuple[Ints, npt.NDArray[np.uint8]]:
-    """Where each text begins and the last one ends, and the UTF-8 bytes of all."""
-    _, offsets, data = column.buffers()
-    starts = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
-    return starts - starts[0], np.frombuffer(data or b"", np.uint8)[starts[0] : starts[-1]]
-
-
 def _turns_with_braces(contents: pa.StringArray) -> Mask:
     """The turns in which `{{` stands. Arrow's own search takes five times as long."""
-    starts, data = _bytes_of(contents)
+    starts, data = text_bytes(contents)
     places = np.flatnonzero(data[:-1] == _BRACE)
     found = np.zeros(len(contents), bool)
     found[np.searchsorted(starts, places[data[places + 1] == _BRACE], side="right") - 1] = True
@@ -246,12 +237,12 @@ def _turns_with_braces(contents: pa.StringArray) -> Mask:
 
 
 def languages(found: Conversations) -> list[str]:
-    """What draft's guess says of every row that is sure."""
+    """What the guess of rows.py says of every row that is sure."""
     counts = np.diff(found.rows)
     early = np.arange(len(found.roles)) - np.repeat(found.rows[:-1], counts) < TURNS_FOR_LANGUAGE
     places = np.flatnonzero(early)
     heads = pc.utf8_slice_codeunits(found.contents, 0, CHARACTERS_FOR_LANGUAGE).take(pa.array(places)).fill_null("")
-    starts, data = _bytes_of(heads)
+    starts, data = text_bytes(heads)
     bounds = np.concatenate([[0], np.cumsum(np.minimum(counts, TURNS_FOR_LANGUAGE))])
     leads = np.flatnonzero(_MAY_BE_HANGUL[data])
     first, second = data[leads], data[leads + 1]
@@ -268,7 +259,7 @@ def languages(found: Conversations) -> list[str]:
 
 
 def published_sources(table: pa.Table) -> pa.StringArray | None:
-    """What draft.published_source says of every row."""
+    """What rows.published_source says of every row."""
     columns = [column for name in ("source", "dataset") if (column := texts_if_any(table, name)) is not None]
     filled = [pc.if_else(pc.equal(column, ""), None, column) for column in columns]
     return pc.coalesce(*filled) if filled else None

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from posttrain.columns import SYSTEM
 from posttrain.convert.draft import Draft
 from posttrain.convert.fields import object_of, optional_text
-from posttrain.convert.in_columns import SYSTEM, Conversations, mask_of, texts, trimmed
+from posttrain.convert.in_columns import Conversations, mask_of, texts, trimmed
 from posttrain.convert.messages import convert_messages, read_messages
 from posttrain.convert.turns import differing_prompt
 from posttrain.section import Section

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
 from collections import Counter
 from itertools import groupby
@@ -18,7 +16,7 @@ from posttrain.decontaminate.block_results import Part, Result
 from posttrain.decontaminate.compare_block import KEPT, REMOVED, WHY, with_why
 from posttrain.decontaminate.json_rows import common_schema, with_schema
 from posttrain.progress import SECONDS_BETWEEN_LINES
-from posttrain.storage import ArtifactWriter
+from posttrain.storage import ArtifactWriter, link_or_copy, read_table
 
 log = logging.getLogger(__name__)
 OVERLAP = "eval_set_overlap"
@@ -29,10 +27,7 @@ def bring_parts(results: list[Result], blocks: Path, folder: Path) -> list[Part]
     succeeded, `blocks` stays as it is, so that it goes on from there when it is stopped."""
     parts = [part for result in results for part in result.parts]
     for part in parts:
-        try:
-            os.link(blocks / part.name, folder / part.name)
-        except OSError:  # a disk without links
-            shutil.copyfile(blocks / part.name, folder / part.name)
+        link_or_copy(str(blocks / part.name), str(folder / part.name))
     return parts
 
 
@@ -50,7 +45,7 @@ def drop_sources(parts: list[Part], overlapping: dict[str, list[str]], folder: P
         falls = np.isin(source_of_row, [n for n, source in enumerate(part.sources) if source in overlapping])
         if not falls.any():
             continue
-        table = pq.read_table(folder / part.name)
+        table = read_table(str(folder / part.name))
         fallen = table.filter(pa.array(falls))
         why = []
         for place, number in zip(np.flatnonzero(falls).tolist(), numbers[falls].tolist(), strict=True):
@@ -82,7 +77,7 @@ def agree_on_columns(parts: list[Part], folder: Path) -> None:
         common = common_schema(list(rows.values()))
         for name, schema in own.items():
             if not rows[name].equals(common):
-                table = pq.read_table(folder / name)
+                table = read_table(str(folder / name))
                 changed = with_schema(table, common)
                 why = [f.name for f in schema if f.type == WHY]
                 for column in why:

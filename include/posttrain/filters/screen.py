@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from posttrain import recipe
-from posttrain.columns import alternates, rows_of_turns
+from posttrain.columns import alternates, rows_of_turns, text_bytes
 from posttrain.filters.length import BYTES_PER_TOKEN
 from posttrain.filters.view import fold_bytes
 from posttrain.schema import ROLES
@@ -43,10 +43,7 @@ class BatchView:
         codes = np.array([ROLES.index(name) if name in ROLES else _OTHER for name in roles.dictionary.to_pylist()] or [_OTHER])
         self.roles = codes[roles.indices.fill_null(0).to_numpy()] if len(codes) else codes
         self.roles[roles.indices.is_null().to_numpy(zero_copy_only=False)] = _OTHER
-        content = turns.field("content")
-        _, offsets, data = content.buffers()
-        self.bounds: Ints = np.frombuffer(offsets, np.int32)[content.offset : content.offset + len(content) + 1].astype(np.int64)
-        self.data = np.frombuffer(data or b"", np.uint8)
+        self.bounds, self.data = text_bytes(turns.field("content"))
 
     def __len__(self) -> int:
         return len(self.rows) - 1
