@@ -21,6 +21,7 @@ from posttrain.cli.rows import UNSTATED, Inputs, read_inputs
 from posttrain.cli.run_stage import do_in_run
 from posttrain.convert import FAMILIES, convert_source, converter_modules
 from posttrain.recipe import Recipe, data_root
+from posttrain.schema import CATEGORIES
 from posttrain.storage import ArtifactWriter, Manifest, workspace_url
 
 Work = Callable[[list[Manifest], ArtifactWriter], None]
@@ -49,7 +50,7 @@ FamilyOption = Annotated[
     typer.Option("--option", help="NAME=VALUE of an option of the family (`sources FAMILY` lists them); several may follow."),
 ]
 Origin = Annotated[str | None, typer.Option("--origin", help="Where the source comes from.", show_default="the file's path")]
-Category = Annotated[str, typer.Option("--category", help=f"One of {', '.join(settings_of.CATEGORIES)}.")]
+Category = Annotated[str, typer.Option("--category", help=f"One of {', '.join(CATEGORIES)}.")]
 
 
 def rows_stage(
@@ -128,8 +129,8 @@ def convert(
     options.needed(family=family, out=out, **{"in": paths})
     if family not in FAMILIES:
         raise typer.BadParameter(f"no source family {family!r}; there are {', '.join(sorted(FAMILIES))}")
-    if category not in settings_of.CATEGORIES:
-        raise typer.BadParameter(f"no category {category!r}; there are {', '.join(settings_of.CATEGORIES)}")
+    if category not in CATEGORIES:
+        raise typer.BadParameter(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
     if push_to_hub:
         hub.check_push(push_to_hub)
     sources = raw_sources(paths or [], source)
