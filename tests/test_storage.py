@@ -109,7 +109,7 @@ def test_rows_of_two_kinds_go_to_two_splits(tmp_path):
 
 
 def test_many_rows_are_cut_into_parts_and_read_back_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "ROWS_PER_PART", 4)
+    monkeypatch.setattr("posttrain.storage.writer.ROWS_PER_PART", 4)
 
     def work(out: ArtifactWriter) -> None:
         out.read("unit", 10)
@@ -236,8 +236,9 @@ def test_a_stage_that_fails_is_not_done_and_is_done_anew(tmp_path):
 KILLED = """
 import sys, time
 from posttrain import storage
+from posttrain.storage import writer
 from tests_question import question
-storage.ROWS_PER_PART = 2
+writer.ROWS_PER_PART = 2
 def work(out):
     out.read("unit", 10)
     for n in range(5):
