@@ -58,3 +58,27 @@ def test_without_parts_only_rows_are_counted(clock: list[float], caplog: pytest.
     clock[0] += 2
     rows.add(10)
     assert caplog.records[0].message == "mix: read 10 of 10 rows, 5 rows/s, 0 s left"
+
+
+def test_of_files_the_bytes_tell_the_time(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    """12 s for 3 of 4 MB: 4 s for the last one. The last line is written, however fast it was."""
+    caplog.set_level(logging.INFO)
+    files = Progress("decontaminate:", None, size=4_000_000)
+    for seconds, rows, size in ((6, 1000, 1_000_000), (1, 750, 2_000_000), (5, 0, 0), (0.1, 250, 1_000_000)):
+        clock[0] += seconds
+        files.add(rows, size)
+    assert [record.message for record in caplog.records] == [
+        "decontaminate: 1,000 rows, 25 % of 4.0 MB, 167 rows/s, 18 s left",
+        "decontaminate: 1,750 rows, 75 % of 4.0 MB, 146 rows/s, 4 s left",
+        "decontaminate: 2,000 rows, 100 % of 4.0 MB, 165 rows/s, 0 s left",
+    ]
+
+
+def test_a_line_says_what_else_was_counted(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rows = Progress("tokenize:", 20)
+    for tokens in (500, 1500):
+        clock[0] += SECONDS_BETWEEN_LINES
+        rows.add(10, note=f"{tokens:,} tokens")
+    assert [record.message for record in caplog.records] == [
+        "tokenize: 10 of 20 rows, 500 tokens, 2 rows/s, 5 s left", "tokenize: 20 of 20 rows, 1,500 tokens, 2 rows/s, 0 s left"]
