@@ -72,13 +72,3 @@ def test_of_files_the_bytes_tell_the_time(clock: list[float], caplog: pytest.Log
         "decontaminate: 1,750 rows, 75 % of 4.0 MB, 146 rows/s, 4 s left",
         "decontaminate: 2,000 rows, 100 % of 4.0 MB, 165 rows/s, 0 s left",
     ]
-
-
-def test_a_line_says_what_else_was_counted(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    rows = Progress("tokenize:", 20)
-    for tokens in (500, 1500):
-        clock[0] += SECONDS_BETWEEN_LINES
-        rows.add(10, note=f"{tokens:,} tokens")
-    assert [record.message for record in caplog.records] == [
-        "tokenize: 10 of 20 rows, 500 tokens, 2 rows/s, 5 s left", "tokenize: 20 of 20 rows, 1,500 tokens, 2 rows/s, 0 s left"]

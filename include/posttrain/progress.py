@@ -23,8 +23,8 @@ class Progress:
         self.done_parts = self.done_rows = self.done_size = 0
         self._started = self._spoke = time.monotonic()
 
-    def add(self, rows: int, size: int = 0, note: str = "") -> None:
-        """Count a part with so many rows and bytes; `note` is what else there is to say about all that is done."""
+    def add(self, rows: int, size: int = 0) -> None:
+        """Count a part with so many rows and bytes."""
         self.done_parts += 1
         self.done_rows += rows
         self.done_size += size
@@ -39,5 +39,5 @@ class Progress:
         parts = f"{self.done_parts} of {self.parts} {self.unit}, " if self.parts else ""
         total = "" if self.rows is None else f" of {self.rows:,}"
         share = f", {100 * self.done_size / self.size:.0f} % of {self.size / 1e6:.1f} MB" if self.size else ""
-        log.info("%s %s%s%s rows%s%s, %s rows/s, %.0f s left", self.what, parts, f"{self.done_rows:,}", total, share,
-                 note and f", {note}", f"{self.done_rows / seconds:,.0f}", seconds * (of - done) / done if done else 0.0)
+        log.info("%s %s%s%s rows%s, %s rows/s, %.0f s left", self.what, parts, f"{self.done_rows:,}", total, share,
+                 f"{self.done_rows / seconds:,.0f}", seconds * (of - done) / done if done else 0.0)

@@ -5,9 +5,9 @@ An error names the file, the line and the key path, and what would have been all
     sources.py        sources, and what they are loaded from        model.py     model, tokenize
     evals.py          evals                                         training.py  launch, sft, preferences, dpo, rlvr
     filter.py         filter                                        evaluate.py  evaluate, gate, release
-    teacher.py        teacher, improve, synthesize                  recipe.py    the whole: what the sections must agree on
-    decontaminate.py  decontaminate, review                         stages.py    the stages, in their order
-    mix.py            mix
+    teacher.py        teacher, improve, synthesize                  recipe.py    the whole
+    decontaminate.py  decontaminate, review                         checks.py    what the sections must agree on
+    mix.py            mix                                           stages.py    the stages, in their order
 
     reading.py → extends.py → files.py    a recipe from its files; complaints.py and errors.py: what is said of a wrong one
 

@@ -12,6 +12,11 @@ from posttrain.section import Section
 EVAL_FOLDER = Path(__file__).parents[2] / "evals"
 
 
+def eval_tasks() -> list[str]:
+    """The tasks that an eval may name: the folders of include/evals with a task.yaml."""
+    return sorted(path.parent.name for path in EVAL_FOLDER.glob("*/task.yaml"))
+
+
 class EvalSet(Section):
     """One eval set: always a decontamination target; run by the harness where `task` names a folder of include/evals."""
 

@@ -8,6 +8,7 @@ libraries that read them. open-instruct's cache went wrong twice for want of the
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -18,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posttrain.progress import Progress
 from posttrain.recipe import Tokenize
 from posttrain.schema import Message, Rejected, UnreadableRow
 from posttrain.storage import (
@@ -53,6 +53,8 @@ CHARACTERS_AT_ONCE = 2_000_000
 TOKENS_PER_PART = 16_000_000
 """A part ends at ROWS_PER_PART rows or so many tokens, which are 128 MB until they are written."""
 
+LOG_SECONDS = 5.0
+
 Rendered = tuple[dict[str, Any], str, list[Span]]
 """A row, its text, and the spans of the text's characters that are answers."""
 
@@ -76,7 +78,7 @@ def tokenize_rows(
     """
     parts = _Parts(out)
     totals: dict[str, Counter[str]] = {}
-    progress = Progress("tokenize:", sum(entry.rows for manifest in inputs for entry in manifest.files if entry.split == SPLIT))
+    progress = _Progress(sum(entry.rows for manifest in inputs for entry in manifest.files if entry.split == SPLIT))
     for batch in _batches(inputs, chat, out):
         for row, encoding, spans in _encoded(chat, batch):
             ids = np.array(encoding.ids, dtype=np.int32)
@@ -94,7 +96,7 @@ def tokenize_rows(
             trained = int((labels != NO_LABEL).sum())
             totals.setdefault(row["source"], Counter(truncated=0)).update(
                 rows=1, tokens=len(ids), trainable_tokens=trained, truncated=cut)
-        progress.add(len(batch), note=f"{parts.tokens:,} tokens")
+        progress.show(len(batch), parts.tokens)
     parts.flush()
     together: Counter[str] = Counter(rows=0, tokens=0, trainable_tokens=0, truncated=0)
     for total in totals.values():
@@ -195,6 +197,25 @@ class _Parts:
 def _lists(rows: list[np.ndarray]) -> pa.ListArray:
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(rows)))
+
+
+class _Progress:
+    """A line every LOG_SECONDS with speed and time left. Not `posttrain.progress`: an SFT checkpoint is made anew where a module
+    that this one imports has changed."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.done = rows, 0
+        self.started = self.last = time.monotonic()
+
+    def show(self, rows: int, tokens: int) -> None:
+        self.done += rows
+        now = time.monotonic()
+        if now - self.last < LOG_SECONDS:
+            return
+        self.last = now
+        seconds = now - self.started
+        log.info("%s of %s rows, %s tokens, %s tokens/s, %.0f s left", f"{self.done:,}", f"{self.rows:,}", f"{tokens:,}",
+                 f"{tokens / seconds:,.0f}", (self.rows - self.done) * seconds / max(self.done, 1))
 
 
 # ---------------------------------------------------------------- the cache
