@@ -23,8 +23,6 @@ def test_an_override_replaces_a_list_whole():
     assert [amount.count for amount in recipe.mix.rlvr] == [5]
 
 
-
-
 def test_the_recipes_that_exist():
     assert set(recipe_names()) >= {"demo", "smoke", "real", "tulu3-8b"}
 

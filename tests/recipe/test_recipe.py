@@ -17,8 +17,6 @@ def test_the_small_recipe_is_one(tmp_path):
     assert recipe.decontaminate.ngram_size == 8 and recipe.decontaminate.preset == "balanced"
 
 
-
-
 @pytest.mark.parametrize(
     ("found", "wrong", "line", "keys", "said"),
     [
