@@ -121,7 +121,7 @@ def build_pool(exchanges: list[tuple[str, str]], share: float, folder: Path) -> 
         for number, pair in enumerate(pool_rows(exchanges, rows, amount.source)):
             batch.append(layout(family, number, *pair))
             if len(batch) == ROWS_A_FILE or number + 1 == rows:
-                pq.write_table(pa.Table.from_pylist(batch), place / f"{number // ROWS_A_FILE:03d}.parquet", compression="zstd")
+                pq.write_table(pa.Table.from_pylist(batch), place / f"{number // ROWS_A_FILE:03d}.parquet")
                 batch = []
         spec = recipe.source(amount.source)
         sources.append({
@@ -207,7 +207,7 @@ def change_one_row(folder: Path) -> None:
         elif isinstance(value, list):
             spoken = "content" if "content" in value[-1] else "value"
             value[-1][spoken] += " Nobody knows the end of it."
-    pq.write_table(pa.Table.from_pylist(rows), file, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows), file)
 
 
 def show_redone(run_id: str, workspace: Path, seconds: float) -> None:
@@ -323,7 +323,7 @@ def main() -> None:
         place.mkdir()
         sources = build_pool(exchanges, share, place / "pool")
         size = sum(file.stat().st_size for file in (place / "pool").rglob("*.parquet"))
-        print(f"\nshare {share:g}: {size / 1e9:.2f} GB of Parquet (zstd)", flush=True)
+        print(f"\nshare {share:g}: {size / 1e9:.2f} GB of Parquet", flush=True)
         recipe, workspace = place / "scale.yaml", place / "workspace"
         write_recipe(recipe, sources, {"duplicates": {"near": {}}})
         environment = os.environ | {"POSTTRAIN_WORKSPACE": str(workspace), "POSTTRAIN_DATA_ROOT": str(data_root)}

@@ -18,7 +18,8 @@ def package(tmp_path, monkeypatch) -> Path:
         "__init__.py": "",
         "stage.py": "from posttrain.rules import check\n",
         "rules/__init__.py": "from . import deep\nfrom .deep import rule\n",
-        "rules/deep.py": "def rule():\n    from posttrain import words\n    return words\n",
+        "rules/deep.py": "def rule():\n    for n in [1]:\n        try:\n            pass\n        except ValueError:\n"
+                         "            match n:\n                case 1:\n                    from posttrain import words\n",
         "words.py": "WORDS = 1\n",
         "typed.py": "if TYPE_CHECKING:\n    from posttrain.words import WORDS\nelse:\n    import posttrain.alone\n",
         "alone.py": "import json\n",

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from posttrain.collect import SourceError, check_files, collect, pinned, source_files
-from posttrain.problems import raw_rows
+from posttrain.problems import raw_rows as problem_rows
+from posttrain.raw_rows import raw_rows
 from posttrain.recipe import HubLoad, Source
 from posttrain.storage import ArtifactWriter, Manifest, read_rejected, read_rows
 
@@ -99,8 +100,8 @@ def test_a_file_without_a_reader_is_refused_before_it_is_read(root: Path) -> Non
 def test_procedural_rows_follow_from_settings_and_seed(root: Path, tmp_path: Path) -> None:
     spec = _source({"kind": "procedural", "rows": 20, "skills": ["addition", "korean_addition"], "seed_offset": 5})
     manifest = _collect(spec, root, tmp_path / "out", seed=3)
-    rows = [json.loads(row["raw"]) for row in read_rows(manifest, "raw")]
-    assert rows == list(raw_rows(20, ("addition", "korean_addition"), 0.0, 3, offset=5))
+    rows = [row for _, _, row in raw_rows(manifest)]
+    assert rows == list(problem_rows(20, ("addition", "korean_addition"), 0.0, 3, offset=5))
     assert pinned(spec.load, root, 3) != pinned(spec.load, root, 4)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     assert manifest.facts["files"] == [{"name": "procedural", "sha256": hashlib.sha256(lines.encode()).hexdigest(), "rows": 20}]
@@ -124,7 +125,7 @@ class TestHub:
         (repository / "train.jsonl").write_text('{"instruction": "a", "input": null}\n{"instruction": "나", "input": "b"}\n')
         spec = _source({"kind": "hub", "id": str(repository), "revision": COMMIT})
         manifest = _collect(spec, root, tmp_path / "out")
-        assert [json.loads(row["raw"]) for row in read_rows(manifest, "raw")] == [
+        assert [row for _, _, row in raw_rows(manifest)] == [
             {"instruction": "a", "input": None},
             {"instruction": "나", "input": "b"},
         ]

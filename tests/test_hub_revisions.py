@@ -18,9 +18,10 @@ from posttrain import pipeline
 from posttrain.collect import SourceError, collect, pinned
 from posttrain.convert.flan import collection_of
 from posttrain.hub_revisions import HubRevisionError, commit_of, entries, move
+from posttrain.raw_rows import RawRow, raw_rows
 from posttrain.recipe import HubLoad, Source, load_recipe
 from posttrain.run import start_run
-from posttrain.storage import ArtifactWriter, load_manifest, read_rejected, read_rows
+from posttrain.storage import ArtifactWriter, load_manifest, read_rejected
 
 NAME = "some/colours"
 
@@ -180,11 +181,11 @@ def write_recipe(folder: Path, spec: Source) -> Path:
 class TestFilesOfARepository:
     """`files`: the repository's own files, read as local ones, so that a loading script beside them does not matter."""
 
-    def collected(self, spec: Source, out: Path, workspace: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def collected(self, spec: Source, out: Path, workspace: str) -> tuple[list[RawRow], list[dict[str, Any]]]:
         writer = ArtifactWriter(str(out), stage="collect")
         collect(spec, out, 0, writer, pinned(spec.load, out, 0, workspace))
         manifest = writer.finish()
-        return list(read_rows(manifest, "raw")), list(read_rejected(manifest))
+        return list(raw_rows(manifest)), list(read_rejected(manifest))
 
     def test_path_and_row_are_those_of_the_repository(self, hub: HubServer, tmp_path: Path, workspace: str) -> None:
         commit = hub.push(NAME, {
@@ -193,10 +194,10 @@ class TestFilesOfARepository:
             "t0_fsopt_data/a.jsonl": jsonl("blue")})
         spec = source(revision="main", files=["t0_fsopt_data/*", "cot_fsopt_data/*"])
         rows, rejected = self.collected(spec, tmp_path / "out", workspace)
-        assert [(row["raw_file"], row["raw_row"], json.loads(row["raw"])["instruction"]) for row in rows] == [
+        assert [(file, number, row["instruction"]) for file, number, row in rows] == [
             (f"{NAME}@{commit}/t0_fsopt_data/a.jsonl", 0, "blue"), (f"{NAME}@{commit}/cot_fsopt_data/a.jsonl", 0, "red"),
             (f"{NAME}@{commit}/cot_fsopt_data/a.jsonl", 2, "green")]
-        assert [collection_of((row["raw_file"], 0, {})) for row in rows] == ["t0_fsopt", "cot_fsopt", "cot_fsopt"]
+        assert [collection_of((file, 0, {})) for file, _, _ in rows] == ["t0_fsopt", "cot_fsopt", "cot_fsopt"]
         assert [(row["reason"], row["raw_row"]) for row in rejected] == [("invalid_json", 1)]
 
     def test_the_rows_are_those_of_the_commit_that_was_decided_on(
@@ -209,8 +210,8 @@ class TestFilesOfARepository:
         hub.push(NAME, {"train.jsonl": jsonl("blue")})
         writer = ArtifactWriter(str(tmp_path / "out"), stage="collect")
         collect(spec, tmp_path, 0, writer, pin)
-        (row,) = read_rows(writer.finish(), "raw")
-        assert row["raw_file"] == f"{NAME}@{old}/train.jsonl" and json.loads(row["raw"])["instruction"] == "red"
+        ((file, _, row),) = raw_rows(writer.finish())
+        assert file == f"{NAME}@{old}/train.jsonl" and row["instruction"] == "red"
 
     def test_without_files_a_loading_script_is_an_error_that_says_so(
         self, hub: HubServer, tmp_path: Path, workspace: str, monkeypatch: pytest.MonkeyPatch,
@@ -224,7 +225,7 @@ class TestFilesOfARepository:
     def test_a_file_without_a_row_is_counted(self, hub: HubServer, tmp_path: Path, workspace: str) -> None:
         commit = hub.push(NAME, {"a.jsonl": b"", "b.jsonl": jsonl("red")})
         rows, rejected = self.collected(source(revision="main", files=["*.jsonl"]), tmp_path / "out", workspace)
-        assert [row["raw_file"] for row in rows] == [f"{NAME}@{commit}/b.jsonl"]
+        assert [file for file, _, _ in rows] == [f"{NAME}@{commit}/b.jsonl"]
         assert [(row["reason"], row["raw_file"]) for row in rejected] == [("empty_file", f"{NAME}@{commit}/a.jsonl")]
 
     @pytest.mark.parametrize(("files", "says"), [
@@ -268,8 +269,7 @@ def test_the_locked_commit_is_collected_with_and_without_the_hub(
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
         monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", offline)
         posttrain(capsys, "collect", "--recipe", str(tmp_path / "colours.yaml"), "--source", "tiny", "--out", str(tmp_path / out))
-        rows = read_rows(load_manifest(str(tmp_path / out)), "raw")
-        return [(row["raw_file"], json.loads(row["raw"])["instruction"]) for row in rows]
+        return [(file, row["instruction"]) for file, _, row in raw_rows(load_manifest(str(tmp_path / out)))]
 
     old = hub.push(NAME, {"data/train.jsonl": jsonl("red")})
     assert collected("first") == [(f"{NAME}@{old}/default/train", "red")]

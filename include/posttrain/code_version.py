@@ -17,6 +17,9 @@ UNCOUNTED = {"recipe/checks.py": "posttrain.convert"}
 """The recipe looks at the table of source families only to check itself, and its sections stand in a stage's settings: a new
 converter must not have every stage done again."""
 
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""The parts of a statement that hold statements. An import is one: expressions, nine tenths of a file, are not looked through."""
+
 
 def _module_file(module: str) -> Path | None:
     base = PACKAGE.joinpath(*module.split(".")[1:])
@@ -42,8 +45,9 @@ def _imports(path: Path) -> frozenset[str]:
     todo: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while todo:
         node = todo.pop()
-        unseen = node.orelse if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" else None
-        todo.extend(ast.iter_child_nodes(node) if unseen is None else unseen)
+        unseen = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for block in ("orelse",) if unseen else BLOCKS:
+            todo.extend(getattr(node, block, ()))
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -10,15 +10,19 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from posttrain.hub_revisions import HubRevisionError, commit_of
 from posttrain.problems import forum_rows, raw_rows
-from posttrain.raw_files import READERS, Broken, file_format, read_raw_file
-from posttrain.schema import RAW_SCHEMA, Rejected
-from posttrain.storage import sha256_file, workspace_url
+from posttrain.raw_files import READERS, Broken, Rows, as_plain, file_format, plain_schema, read_raw_batches
+from posttrain.raw_rows import RawWriter
+from posttrain.schema import Rejected
+from posttrain.storage import ROWS_PER_BATCH, sha256_file, workspace_url
 
 if TYPE_CHECKING:
     from posttrain.recipe import FileLoad, HubLoad, Load, ProceduralLoad, Source
@@ -91,60 +95,77 @@ def raw_name(path: Path, root: Path) -> str:
 
 
 def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[str, Any] | None = None) -> None:
-    """Write the raw rows of a source (`RAW_SCHEMA`, split `raw`); lines that are no rows go to `rejected`.
+    """Write the raw rows of a source (split `raw`, see raw_rows); lines that are no rows go to `rejected`.
 
     `pin` is what `pinned` said when the work was decided on; the files are to be the same now. Raises SourceError where one is
     not. A file without any row counts as one rejected row: published collections hold such files.
     """
     pin = pin or pinned(spec.load, root, seed)
-    hashes, facts = dict(pin["files"]) if spec.load.kind == "file" else {}, []
-    for name, rows in _raw_files(spec.load, root, seed, pin):
-        number, kept, own = -1, 0, hashlib.sha256()
-        for number, value in rows:
-            out.read(spec.name)
+    hashes = dict(pin["files"]) if spec.load.kind == "file" else {}
+    writer, facts = RawWriter(out), []
+    for file in _raw_files(spec.load, root, seed, pin):
+        read, kept, own = 0, 0, hashlib.sha256()
+        for number, value in file.batches:
+            rows = value.num_rows if isinstance(value, pa.RecordBatch) else 1
+            read += rows
+            out.read(spec.name, rows)
             if isinstance(value, Broken):
                 if value.reason == "damaged_file":
-                    log.warning("%s is damaged, and only %d rows of it can be read: %s", name, number, value.detail)
-                out.reject(Rejected(reason=value.reason, source=spec.name, raw_file=name, raw_row=number,
+                    log.warning("%s is damaged, and only %d rows of it can be read: %s", file.name, number, value.detail)
+                out.reject(Rejected(reason=value.reason, source=spec.name, raw_file=file.name, raw_row=number,
                                     field=value.field, detail=value.detail, row=value.text))
                 continue
-            raw = json.dumps(value, ensure_ascii=False, default=str)
-            own.update(raw.encode())
-            own.update(b"\n")
-            kept += 1
-            out.kept(spec.name)
-            out.write("raw", {"raw_file": name, "raw_row": number, "raw": raw}, RAW_SCHEMA)
-        if number < 0:
-            log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", name, spec.name)
+            kept += rows
+            out.kept(spec.name, rows)
+            if isinstance(value, pa.RecordBatch):
+                own.update(value.serialize())
+                writer.add_batch(file.name, number, value)
+            else:
+                raw = json.dumps(value, ensure_ascii=False, default=str)
+                own.update(f"{raw}\n".encode())
+                writer.add(file.name, number, raw)
+        if not read:
+            log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", file.name, spec.name)
             out.read(spec.name)
-            out.reject(Rejected(reason="empty_file", source=spec.name, raw_file=name, raw_row=0, row=f"{name}: no row"))
-        if spec.load.kind == "file" and sha256_file(str(root / name)) != hashes.get(name):
-            raise SourceError(f"{name} of source {spec.name} changed while it was read; start again when it is finished")
-        facts.append({"name": name, "sha256": hashes.get(name) or own.hexdigest(), "rows": kept})
+            out.reject(Rejected(reason="empty_file", source=spec.name, raw_file=file.name, raw_row=0, row=f"{file.name}: no row"))
+        sha256 = sha256_file(str(file.path)) if file.path else own.hexdigest()
+        if spec.load.kind == "file" and sha256 != hashes.get(file.name):
+            raise SourceError(f"{file.name} of source {spec.name} changed while it was read; start again when it is finished")
+        facts.append({"name": file.name, "sha256": sha256, "rows": kept})
+    writer.flush()
     out.facts = {"origin": spec.origin, "license": spec.license, "non_commercial": spec.non_commercial, "files": facts}
 
 
-def _raw_files(load: Load, root: Path, seed: int, pin: dict[str, Any]) -> Iterator[tuple[str, Iterator[tuple[int, Any]]]]:
-    """(name, rows) of every raw file."""
+@dataclass(frozen=True)
+class RawFile:
+    """A raw file, or what stands for one: a split of a Hub data set, or procedural rows. `batches`: as raw_files.read_raw_batches
+    gives them."""
+
+    name: str
+    batches: Rows
+    path: Path | None = None
+
+
+def _raw_files(load: Load, root: Path, seed: int, pin: dict[str, Any]) -> Iterator[RawFile]:
     if load.kind == "file":
         for path in source_files(load, root):
-            yield raw_name(path, root), read_raw_file(path)
+            yield RawFile(raw_name(path, root), read_raw_batches(path), path)
     elif load.kind == "hub":
         yield from hub_files(load, pin["commit"])
     else:
-        yield "procedural", enumerate(_procedural_rows(load, seed))
+        yield RawFile("procedural", enumerate(_procedural_rows(load, seed)))
 
 
-def hub_files(load: HubLoad, commit: str) -> Iterator[tuple[str, Iterator[tuple[int, Any]]]]:
-    """(name, rows) of a Hub data set at exactly this commit: of each of its `files`, or of the split as one.
+def hub_files(load: HubLoad, commit: str) -> Iterator[RawFile]:
+    """What a Hub data set holds at exactly this commit: each of its `files`, or the split as one.
 
     Raises SourceError where the commit cannot be had.
     """
     if load.files:
         for path, name in _downloaded(load, commit):
-            yield f"{load.id}@{commit}/{name}", read_raw_file(path)
+            yield RawFile(f"{load.id}@{commit}/{name}", read_raw_batches(path), path)
     else:
-        yield f"{load.id}@{commit}/{load.config or 'default'}/{load.split}", enumerate(_split_rows(load, commit))
+        yield RawFile(f"{load.id}@{commit}/{load.config or 'default'}/{load.split}", _split_rows(load, commit))
 
 
 def _downloaded(load: HubLoad, commit: str) -> list[tuple[Path, str]]:
@@ -175,7 +196,7 @@ def _matches(name: str, pattern: str) -> bool:
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
-def _split_rows(load: HubLoad, commit: str) -> Iterator[Any]:
+def _split_rows(load: HubLoad, commit: str) -> Rows:
     from datasets import load_dataset_builder
     from datasets.packaged_modules.cache.cache import Cache
 
@@ -191,7 +212,15 @@ def _split_rows(load: HubLoad, commit: str) -> Iterator[Any]:
         hint = "; name its data files under `files` of the load" if isinstance(error, RuntimeError) else ""
         raise SourceError(f"the Hub data set {load.id!r} at commit {commit} cannot be loaded ({load.config or 'default'}, "
                           f"split {load.split}): {error}{hint}") from error
-    yield from rows
+    plain = plain_schema(rows.data.schema)
+    tables = rows.with_format("arrow")
+    for start in range(0, len(rows), ROWS_PER_BATCH):
+        length = min(ROWS_PER_BATCH, len(rows) - start)
+        batches = tables[start : start + length].combine_chunks().to_batches() if plain else []
+        if len(batches) == 1 and (batch := as_plain(batches[0], plain)):
+            yield start, batch
+        else:
+            yield from enumerate(rows.select(range(start, start + length)), start=start)
 
 
 def _procedural_rows(load: ProceduralLoad, seed: int) -> Iterator[Any]:

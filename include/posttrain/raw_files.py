@@ -48,7 +48,22 @@ def file_format(path: Path) -> str | None:
 
 
 def read_raw_file(path: Path | str) -> Rows:
-    """The rows of a file as (row number, value); a value is any JSON value, or `Broken`.
+    """`read_raw_batches` row by row: (row number, value); a value is any JSON value, or `Broken`."""
+    return single_rows(read_raw_batches(path))
+
+
+def single_rows(batches: Rows) -> Rows:
+    """The rows of `read_raw_batches`, each by itself."""
+    for number, value in batches:
+        if isinstance(value, pa.RecordBatch):
+            yield from enumerate(value.to_pylist(), start=number)
+        else:
+            yield number, value
+
+
+def read_raw_batches(path: Path | str) -> Rows:
+    """The rows of a file as (row number, value); a value is any JSON value, or `Broken`, or a record batch of the rows from that
+    number on, of which `to_pylist` gives JSON values.
 
     Row numbers are 0-based: the line in jsonl and txt, the record elsewhere. Layouts of a json file: an array of rows; an object
     with one list of rows among its values (`{"dev": [...]}`), SQuAD's `data` giving one row a question; an object of objects, one
@@ -66,8 +81,9 @@ def read_raw_file(path: Path | str) -> Rows:
         raise ValueError(f"{path}: no reader for this ending; allowed: {', '.join(READERS)}, each also .gz or .zst")
     row = -1
     try:
-        for row, value in reader(path):
-            yield row, value
+        for number, value in reader(path):
+            yield number, value
+            row = number + (value.num_rows - 1 if isinstance(value, pa.RecordBatch) else 0)
     except (EOFError, OSError, UnicodeDecodeError, zlib.error, zstandard.ZstdError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno:  # the disk or the path, and not what stands in the file
             raise
@@ -350,10 +366,52 @@ def _read_parquet(path: Path) -> Rows:
             source = pa.BufferReader(f.read())
     row = 0
     with pq.ParquetFile(source, page_checksum_verification=True) as table:
+        plain = plain_schema(table.schema_arrow)
         for batch in table.iter_batches(batch_size=4096):
-            for value in batch_rows(batch):
-                yield row, value
-                row += 1
+            if batch.num_rows and (same := as_plain(batch, plain)):
+                yield row, same
+            else:
+                yield from enumerate(batch_rows(batch), start=row)
+            row += batch.num_rows
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema | None:
+    """The types under which rows can stay columns: those that JSON has, each in one form; None where there are others (times,
+    bytes, maps), or columns of one name, of which a row can have one only."""
+    types = [_plain_type(field.type) for field in schema]
+    if None in types or not types or len(set(schema.names)) < len(types):
+        return None
+    return pa.schema(list(zip(schema.names, types, strict=True)))
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType | None:
+    is_type = pa.types
+    if is_type.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if is_type.is_string(kind) or is_type.is_large_string(kind):
+        return pa.string()
+    if is_type.is_integer(kind) or is_type.is_float32(kind) or is_type.is_float64(kind) or is_type.is_boolean(kind):
+        return kind
+    if is_type.is_list(kind) or is_type.is_large_list(kind):
+        inner = _plain_type(kind.value_type)
+        return inner and pa.list_(inner)
+    if is_type.is_struct(kind) and kind.num_fields:
+        names = [field.name for field in kind]
+        types = [_plain_type(field.type) for field in kind]
+        return pa.struct(list(zip(names, types, strict=True))) if None not in types and len(set(names)) == len(names) else None
+    return None
+
+
+def as_plain(batch: pa.RecordBatch, schema: pa.Schema | None) -> pa.RecordBatch | None:
+    """The rows under these types (see `plain_schema`); None where they cannot be, or hold text that is not UTF-8."""
+    if schema is None:
+        return None
+    try:
+        plain = batch.cast(schema)
+        plain.validate(full=True)
+    except pa.ArrowException:
+        return None
+    return plain
 
 
 def batch_rows(batch: pa.RecordBatch) -> Iterator[Any]:

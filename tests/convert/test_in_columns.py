@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posttrain.convert import FAMILIES, READERS, in_columns
+from posttrain.convert import FAMILIES, READERS, convert_source, in_columns
 from posttrain.convert.rows import convert_batches, convert_rows
 from posttrain.convert.sharegpt import ShareGptOptions
 from posttrain.convert.turns import ROLE_ALIASES
-from posttrain.raw_files import read_raw_file
+from posttrain.raw_files import plain_schema, read_raw_file
+from posttrain.raw_rows import RawWriter, raw_rows
 from posttrain.recipe import FileLoad, Source
 from posttrain.schema import RAW_SCHEMA, guess_language
 from posttrain.storage import ArtifactWriter, read_examples, read_rejected
@@ -98,6 +99,58 @@ def both_ways(family: str, rows: list[Any], batch_rows: int = 5, **fields: Any) 
             results.append((repr(list(read_examples(manifest))), repr(list(read_rejected(manifest))), repr(manifest.facts),
                             manifest.rows, [entry.sha256 for entry in manifest.files]))
     return results[0], results[1]
+
+
+def published(family: str, rows: list[Any], batch_rows: int = 5) -> tuple[Any, Any] | None:
+    """What becomes of the rows of a Parquet file: as JSON texts by the row function, and as the columns that they were published
+    in. None where the rows cannot be columns."""
+    try:
+        table = pa.Table.from_pylist(rows)
+    except (pa.ArrowException, TypeError, OverflowError):
+        return None
+    if not rows or not plain_schema(table.schema):
+        return None
+    spec, results = spec_of(family), []
+    for in_columns_too in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            raw = ArtifactWriter(f"{folder}/raw", stage="collect")
+            writer = RawWriter(raw)
+            for start in range(0, len(rows), batch_rows):
+                (batch,) = table.slice(start, batch_rows).combine_chunks().to_batches()
+                if in_columns_too:
+                    writer.add_batch("a.parquet", start, batch)
+                else:
+                    for number, row in enumerate(batch.to_pylist(), start=start):
+                        writer.add("a.parquet", number, json.dumps(row, ensure_ascii=False))
+            raw.read("tiny", len(rows))
+            raw.kept("tiny", len(rows))
+            writer.flush()
+            out = ArtifactWriter(f"{folder}/out", stage="convert")
+            if in_columns_too:
+                convert_source(raw.finish(), spec, out)
+            else:
+                convert_rows(FAMILIES[family].bind({})[0], raw_rows(raw.finish()), spec, out, guarded=False)
+            manifest = out.finish()
+            results.append((repr(list(read_examples(manifest))), repr(list(read_rejected(manifest))), repr(manifest.facts),
+                            manifest.rows, [entry.sha256 for entry in manifest.files]))
+    return results[0], results[1]
+
+
+@pytest.mark.parametrize("family", ROWS)
+def test_columns_of_a_parquet_file_give_what_their_rows_give(family: str) -> None:
+    compared = 0
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(ROWS[family], min_size=1, max_size=11))
+    def check(rows: list[Any]) -> None:
+        nonlocal compared
+        for part in ([rows] if len(rows) > 1 and published(family, rows) else [[row] for row in rows]):
+            if found := published(family, part):
+                compared += len(part)
+                assert found[0] == found[1]
+
+    check()
+    assert compared > 50
 
 
 def test_every_reader_is_tried() -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posttrain.convert import FAMILIES
-from posttrain.convert.draft import RawRow
 from posttrain.convert.flan import TULU3_SAMPLE, FlanOptions, collection_of, sample_collections
 from posttrain.convert.rows import convert_rows
 from posttrain.convert.where import rows_where
+from posttrain.raw_rows import RawRow
 from posttrain.recipe import Source, load_recipe
 from posttrain.storage import ArtifactWriter, Manifest, read_examples, read_rejected
 

@@ -18,7 +18,8 @@ import zstandard
 from posttrain import collect as collecting
 from posttrain import raw_files
 from posttrain.collect import SourceError
-from posttrain.storage import read_examples, read_rejected, read_rows
+from posttrain.raw_rows import raw_rows
+from posttrain.storage import read_examples, read_rejected
 
 ROWS = [{"instruction": f"{n}번 문제를 {'자세히 ' * (n % 5)}설명해 줘", "output": f"{n}번 문제의 답은 {n * 7}입니다."}
         for n in range(3000)]
@@ -69,7 +70,7 @@ def test_a_damaged_file_gives_what_stands_before_the_damage_and_a_rejected_row(n
     (data_folder / name).write_bytes(DAMAGED[name])
     run = run_to_mix({"tiny": ("alpaca", name)}, until="convert")
     collected = run.manifest("collect", "tiny")
-    raw = [json.loads(row["raw"]) for row in read_rows(collected, "raw")]
+    raw = [row for _, _, row in raw_rows(collected)]
     *others, last = list(read_rejected(collected))
     assert last["reason"] == "damaged_file" and last["raw_file"] == name and last["row"] and last["detail"]
     assert name.startswith("spoilt") or raw == ROWS[: len(raw)], "no half row"
@@ -101,7 +102,7 @@ class TestQuoting:
     def test_rows_that_a_quote_swallows_are_rejected(self, data, kept, lines, body, data_folder, run_to_mix) -> None:
         (data_folder / "a.csv").write_bytes(data)
         collected = run_to_mix({"tiny": ("korean_qa", "a.csv")}, until="collect").manifest("collect", "tiny")
-        assert [json.loads(row["raw"]) for row in read_rows(collected, "raw")] == [{"Q": q, "A": a} for q, a in kept]
+        assert [row for _, _, row in raw_rows(collected)] == [{"Q": q, "A": a} for q, a in kept]
         (rejected,) = read_rejected(collected)
         assert (rejected["reason"], rejected["row"]) == ("broken_quoting", body)
         assert rejected["detail"].startswith(lines)
@@ -170,13 +171,13 @@ class TestChanges:
         path.write_bytes(LINES)
 
         def slow(file: Path) -> raw_files.Rows:
-            for number, value in raw_files.read_raw_file(file):
+            for number, value in raw_files.read_raw_batches(file):
                 if number == 10:
                     with path.open("ab") as f:
                         f.write(LINES[: LINES.index(b"\n") + 1])
                 yield number, value
 
-        monkeypatch.setattr(collecting, "read_raw_file", slow)
+        monkeypatch.setattr(collecting, "read_raw_batches", slow)
         with pytest.raises(SourceError, match="a.jsonl of source tiny changed while it was read"):
             run_to_mix({"tiny": ("alpaca", "a.jsonl")})
         monkeypatch.undo()

@@ -12,6 +12,7 @@ from typing import Any
 
 from posttrain.convert.gsm8k_guard import holds_test_question
 from posttrain.raw_files import READERS, Broken, file_format, read_raw_file
+from posttrain.raw_rows import RAW, raw_rows
 from posttrain.schema import (
     EXAMPLE_TYPES,
     Example,
@@ -23,10 +24,10 @@ from posttrain.schema import (
     UnreadableRow,
     guess_language,
 )
-from posttrain.storage import ArtifactWriter, Manifest, load_manifest, read_rows, sha256_file
+from posttrain.storage import ArtifactWriter, Manifest, load_manifest, sha256_file
 
 UNSTATED = "not stated"
-RAW, CLEAN = "raw", "clean"
+CLEAN = "clean"
 """The splits of rows that `convert` has not read yet: as `collect` and as `decontaminate` keep them."""
 
 
@@ -112,9 +113,8 @@ def read_file(path: Path) -> Iterator[Example | Rejected]:
 
 def read_raw_artifact(manifest: Manifest) -> Iterator[Example | Rejected]:
     """Every row of an artifact's split `raw`, as `read_file` gives them."""
-    for row in read_rows(manifest, RAW):
-        file = row["raw_file"]
-        yield _example_or_rejected(json.loads(row["raw"]), stem_of(Path(file)), file, row["raw_row"])
+    for file, number, value in raw_rows(manifest):
+        yield _example_or_rejected(value, stem_of(Path(file)), file, number)
 
 
 def read_clean_files(manifest: Manifest) -> Iterator[Example | Rejected]:

@@ -6,24 +6,25 @@ To add a family: one function (or one that is there already), one line in the ta
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from posttrain.convert.alpaca import convert_alpaca, read_alpaca
-from posttrain.convert.draft import Converter, Draft, RawRow
+from posttrain.convert.draft import Converter, Draft
 from posttrain.convert.families import FAMILIES
 from posttrain.convert.family import Family
 from posttrain.convert.in_columns import Conversations
 from posttrain.convert.messages import convert_messages, read_messages
 from posttrain.convert.prompt_completion import convert_prompt_completion, read_prompt_completion
-from posttrain.convert.rows import convert_batches, convert_rows, parse_raw, row_by_row
+from posttrain.convert.rows import convert_batches, convert_rows, row_by_row
 from posttrain.convert.sharegpt import convert_sharegpt, read_sharegpt
 from posttrain.convert.tulu3 import convert_tulu3_persona, read_tulu3_persona
 from posttrain.convert.tulu3_mixtures import convert_tulu3_sft_mixture, read_tulu3_sft_mixture
 from posttrain.progress import Progress
-from posttrain.storage import read_batches
+from posttrain.raw_rows import RAW, raw_batches, rows_of_batch
 
 if TYPE_CHECKING:
     from posttrain.recipe import Source
@@ -47,26 +48,19 @@ def convert_source(collected: Manifest, spec: Source, out: ArtifactWriter) -> No
     """Convert the collected rows of one source."""
     family = FAMILIES[spec.family]
     convert, sample = family.bind(spec.options)
+    batches = _with_progress(collected)
     read, guarded = READERS.get(family.convert), "rlvr" in family.kinds
     if read and not (family.join or sample or spec.where or guarded):
         bound = functools.partial(read, options=family.options.model_validate(spec.options)) if family.options else read
-        convert_batches(convert, bound, raw_batches(collected), spec, out)
+        convert_batches(convert, bound, batches, spec, out)
     else:
-        convert_rows(convert, raw_rows(collected), spec, out, family.join or row_by_row, sample, guarded=guarded)
+        rows = itertools.chain.from_iterable(map(rows_of_batch, batches))
+        convert_rows(convert, rows, spec, out, family.join or row_by_row, sample, guarded=guarded)
 
 
-def raw_batches(collected: Manifest) -> Iterator[pa.RecordBatch]:
-    """The rows of a collect artifact, as they stand there (RAW_SCHEMA); how many are done is said in the log."""
-    parts = [entry for entry in collected.files if entry.split == "raw"]
-    progress = Progress(f"convert of {collected.settings.get('source', 'rows')}:", sum(entry.rows for entry in parts))
-    for entry in parts:
-        for batch in read_batches(collected.file(entry.name)):
-            yield batch
-            progress.add(batch.num_rows)
-
-
-def raw_rows(collected: Manifest) -> Iterator[RawRow]:
-    """The rows of a collect artifact, parsed."""
+def _with_progress(collected: Manifest) -> Iterator[pa.RecordBatch]:
+    """The raw rows of a collect artifact; how many are done is said in the log."""
+    progress = Progress(f"convert of {collected.settings.get('source', 'rows')}:", collected.written.get(RAW, 0))
     for batch in raw_batches(collected):
-        files, numbers, raws = (batch.column(name).to_pylist() for name in ("raw_file", "raw_row", "raw"))
-        yield from zip(files, numbers, map(parse_raw, raws), strict=True)
+        yield batch
+        progress.add(batch.num_rows)

@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.convert import FAMILIES, Draft
-from posttrain.convert.draft import RawRow, check_draft
+from posttrain.convert.draft import check_draft
 from posttrain.convert.family import Family
 from posttrain.convert.rows import row_by_row
 from posttrain.raw_files import Broken, read_raw_file
+from posttrain.raw_rows import RawRow
 from posttrain.schema import UnreadableRow
 
 SAMPLE_ROWS = 200

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from posttrain.convert.gsm8k_guard import begins_with_test_question, holds_test_question
+from posttrain.raw_rows import RawRow
 from posttrain.schema import Kind, Message, Policy, UnreadableRow
 
 
@@ -49,8 +50,6 @@ class Draft:
 
 
 Converter = Callable[[Any], list[Draft]]
-RawRow = tuple[str, int, Any]
-"""Raw file, row number and the row itself, any JSON value."""
 Join = Callable[[Iterable[RawRow]], Iterator[tuple[Any, list[RawRow]]]]
 """For a family whose conversation is spread over raw rows: the value to convert, with the raw rows that it was made of."""
 

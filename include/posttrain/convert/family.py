@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from posttrain.convert.draft import Converter, Draft, Join, RawRow, Refused, Sample
+from posttrain.convert.draft import Converter, Draft, Join, Refused, Sample
 from posttrain.licence_terms import terms_of
+from posttrain.raw_rows import RawRow
 from posttrain.schema import Kind
 from posttrain.section import Section
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
-from posttrain.convert.draft import Draft, RawRow, Refused
+from posttrain.convert.draft import Draft, Refused
 from posttrain.convert.fields import object_of, text_of
 from posttrain.convert.turns import question_answer
+from posttrain.raw_rows import RawRow
 from posttrain.schema import UnreadableRow
 from posttrain.section import Section
 

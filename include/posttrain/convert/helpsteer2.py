@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from posttrain.convert.draft import Draft, RawRow
+from posttrain.convert.draft import Draft
 from posttrain.convert.fields import object_of, text_of
 from posttrain.convert.preference import pair_draft
 from posttrain.convert.rated_answers import choose_pair, number_of
+from posttrain.raw_rows import RawRow
 from posttrain.schema import Message, UnreadableRow
 from posttrain.section import Section
 

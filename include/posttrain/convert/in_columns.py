@@ -66,8 +66,11 @@ Reader = Callable[[pa.Table], Conversations]
 """From the columns of a batch of rows to their conversations. Raises NotPlain."""
 
 
-def pieces(raw: pa.StringArray) -> Iterator[tuple[int, int, pa.Table | None]]:
-    """(first row, number of rows, their columns) of parts of a column of JSON texts; no columns where they are not plain."""
+def pieces(raw: pa.StringArray | pa.StructArray) -> Iterator[tuple[int, int, pa.Table | None]]:
+    """(first row, number of rows, their columns) of parts of a column of raw rows; no columns where they are not plain."""
+    if pa.types.is_struct(raw.type):
+        yield 0, len(raw), published_columns(raw) if raw.nbytes <= BYTES_AT_ONCE else None
+        return
     todo = [(0, len(raw))]
     while todo:
         start, length = todo.pop()
@@ -78,6 +81,12 @@ def pieces(raw: pa.StringArray) -> Iterator[tuple[int, int, pa.Table | None]]:
                 yield start, length, None
             else:
                 todo += [(start + length // 2, length - length // 2), (start, length // 2)]
+
+
+def published_columns(raw: pa.StructArray) -> pa.Table:
+    """Rows that were columns when they were collected. A column without a value in any row is left out, as in `parsed`."""
+    columns = zip(raw.type, raw.flatten(), strict=True)
+    return pa.table({field.name: column for field, column in columns if column.null_count < len(raw)})
 
 
 def parsed(raw: pa.StringArray) -> pa.Table:
@@ -166,14 +175,14 @@ def turns_of_columns(table: pa.Table, *names: str) -> Conversations:
     column = table.column(present[0]).combine_chunks()
     if not (pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type)):
         raise NotPlain
-    fields = {field.name: field.type for field in column.type.value_type}
-    role, content = _only(fields, "role", "from"), _only(fields, "content", "value")
-    if any(not pa.types.is_null(fields.get(name, pa.null())) for name in ("tool_calls", "function_call")):
-        raise NotPlain
     rows = column.offsets.to_numpy().astype(np.int64)
     turns = column.values.slice(int(rows[0]), int(rows[-1] - rows[0]))
     rows -= rows[0]
-    spoken, contents = (turns.flatten()[list(fields).index(name)] for name in (role, content))
+    fields = zip(turns.type, turns.flatten(), strict=True)
+    values = {field.name: value for field, value in fields if value.null_count < len(value)}
+    spoken, contents = _only(values, "role", "from"), _only(values, "content", "value")
+    if {"tool_calls", "function_call"} & values.keys():
+        raise NotPlain
     roles = _codes(spoken)
     odd = (roles < 0) | contents.is_null().to_numpy(zero_copy_only=False)
     sure = alternates(rows, roles) & ~rows_of_turns(rows, odd)
@@ -183,9 +192,9 @@ def turns_of_columns(table: pa.Table, *names: str) -> Conversations:
     return Conversations(rows=rows, roles=roles, contents=contents, sure=sure)
 
 
-def _only(fields: dict[str, pa.DataType], *names: str) -> str:
-    present = [name for name in names if name in fields]
-    if len(present) != 1 or fields[present[0]] != pa.string():
+def _only(values: dict[str, pa.Array], *names: str) -> pa.StringArray:
+    present = [values[name] for name in names if name in values]
+    if len(present) != 1 or present[0].type != pa.string():
         raise NotPlain
     return present[0]
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from posttrain.convert.draft import Draft, RawRow
+from posttrain.convert.draft import Draft
 from posttrain.convert.fields import object_of, text_of
 from posttrain.convert.messages import language_of
 from posttrain.convert.turns import ROLE_ALIASES
+from posttrain.raw_rows import RawRow
 from posttrain.schema import Message, UnreadableRow, check_turns
 from posttrain.section import Section
 

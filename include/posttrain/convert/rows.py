@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from posttrain.columns import ExampleColumns
-from posttrain.convert.draft import Converter, Draft, Join, RawRow, Refused, Sample, check_draft
+from posttrain.convert.draft import Converter, Draft, Join, Refused, Sample, check_draft
 from posttrain.convert.in_columns import (
     CHARACTERS_FOR_LANGUAGE,
     TURNS_FOR_LANGUAGE,
@@ -26,6 +24,7 @@ from posttrain.convert.in_columns import (
     published_sources,
 )
 from posttrain.convert.where import rows_where
+from posttrain.raw_rows import RAW, RawRow, raw_value
 from posttrain.schema import (
     Example,
     PreferencePair,
@@ -45,16 +44,6 @@ log = logging.getLogger(__name__)
 
 NOTES_SHOWN = 20
 """So many of the rows with a note are named in the log and in the manifest; all of them are counted."""
-
-_decode = msgspec.json.Decoder().decode
-
-
-def parse_raw(raw: str) -> Any:
-    """The row that `collect` wrote; msgspec takes half the time and knows no NaN, which Python's JSON has."""
-    try:
-        return _decode(raw)
-    except msgspec.DecodeError:
-        return json.loads(raw)
 
 
 def row_by_row(rows: Iterable[RawRow]) -> Iterator[tuple[Any, list[RawRow]]]:
@@ -90,13 +79,13 @@ def convert_rows(
 def convert_batches(
     convert: Converter, read: Reader, batches: Iterable[pa.RecordBatch], spec: Source, out: ArtifactWriter,
 ) -> None:
-    """`convert_rows` for batches of schema.RAW_SCHEMA, where each row stands for itself and is not guarded.
+    """`convert_rows` for batches of raw_rows.raw_batches, where each row stands for itself and is not guarded.
 
     Rows of which the family's reader is sure are converted as columns, the others one by one; their order stays.
     """
     work = _Work(convert, spec, out, guarded=False)
     for batch in batches:
-        for start, length, table in pieces(batch.column("raw")):
+        for start, length, table in pieces(batch.column(RAW)):
             _convert_piece(work, read, batch.slice(start, length), table)
     work.finish()
 
@@ -116,7 +105,7 @@ def _convert_piece(work: _Work, read: Reader, batch: pa.RecordBatch, table: pa.T
         if is_sure:
             ids[place] = work.id_of(raw_ids[place], files[place], numbers[place])
             continue
-        value = parse_raw(batch.column("raw")[place].as_py())
+        value = raw_value(batch, place)
         for example in work.convert(value, [(files[place], numbers[place], value)]):
             if kind_of(example) == "sft":
                 others.append(example)

@@ -11,7 +11,7 @@ from typing import Any
 from posttrain.collect import SourceError, hub_files, pinned, raw_name, source_files
 from posttrain.decontaminate.normalize import NORMALISER
 from posttrain.problems import eval_items
-from posttrain.raw_files import first_bytes, read_raw_file
+from posttrain.raw_files import first_bytes, read_raw_file, single_rows
 from posttrain.recipe import EvalSet
 from posttrain.schema import Rejected
 from posttrain.storage import Manifest, sha256_file
@@ -64,8 +64,8 @@ def read_items(spec: EvalSet, root: Path, seed: int) -> Iterator[tuple[str, int,
     """
     load = spec.load
     if load.kind != "procedural":
-        files = (hub_files(load, pinned(load, root, seed)["commit"]) if load.kind == "hub"
-                 else ((raw_name(path, root), read_raw_file(path)) for path in source_files(load, root)))
+        files = (((file.name, single_rows(file.batches)) for file in hub_files(load, pinned(load, root, seed)["commit"]))
+                 if load.kind == "hub" else ((raw_name(path, root), read_raw_file(path)) for path in source_files(load, root)))
         for name, rows in files:
             row = -1
             for row, value in rows:

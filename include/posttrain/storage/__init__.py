@@ -32,6 +32,7 @@ from posttrain.storage.hashes import sha256_bytes, sha256_file, sha256_json
 from posttrain.storage.manifest import FileEntry, Manifest, StorageError, load_manifest
 from posttrain.storage.once import StageResult, artifact_key, do_once
 from posttrain.storage.reading import (
+    ROWS_PER_BATCH,
     open_parquet,
     read_batches,
     read_examples,
@@ -40,11 +41,12 @@ from posttrain.storage.reading import (
     read_rows,
     read_table,
 )
-from posttrain.storage.writer import ROWS_PER_PART, ArtifactWriter
+from posttrain.storage.writer import CHARACTERS_PER_PART, ROWS_PER_PART, ArtifactWriter
 
 __all__ = [
-    "ROWS_PER_PART", "ArtifactWriter", "FileEntry", "Manifest", "StageResult", "StorageError", "artifact_key", "do_once",
-    "exists", "file_system", "join", "link_or_copy", "load_manifest", "open_parquet", "read_batches", "read_examples",
-    "read_json", "read_parquet", "read_rejected", "read_rows", "read_table", "read_text", "scratch_folder",
-    "sha256_bytes", "sha256_file", "sha256_json", "workspace_url", "write_atomic", "write_json",
+    "CHARACTERS_PER_PART", "ROWS_PER_BATCH", "ROWS_PER_PART", "ArtifactWriter", "FileEntry", "Manifest", "StageResult",
+    "StorageError", "artifact_key", "do_once", "exists", "file_system", "join", "link_or_copy", "load_manifest",
+    "open_parquet", "read_batches", "read_examples", "read_json", "read_parquet", "read_rejected", "read_rows",
+    "read_table", "read_text", "scratch_folder", "sha256_bytes", "sha256_file", "sha256_json", "workspace_url",
+    "write_atomic", "write_json",
 ]
