@@ -11,6 +11,7 @@ from posttrain.recipe.recipe import Recipe
 
 
 def complaint(item: Any, layers: list[Layer], merged: dict[str, Any], replaced: Collection[str] = ()) -> str:
+    """One of pydantic's errors as a line. `merged` is what the layers say together; `replaced`: see reading.py."""
     location = item.get("ctx", {}).get("path") or item["loc"]
     # pydantic puts the tag of a chosen kind into the path; the file has no such key.
     path = [part for n, part in enumerate(location) if not (n and location[n - 1] in _KINDED and part in _KINDS)]

@@ -67,6 +67,7 @@ def _name(item: Any) -> str | None:
 
 
 def merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the overrides in it, section by section and key by key; a list is given whole."""
     merged = dict(base)
     for key, value in overrides.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

@@ -34,9 +34,11 @@ class Layer:
 
 
 BY_NAME = ("sources", "evals")
+"""Lists whose items go by their name where one recipe extends another."""
 
 
 def read_file(path: Path) -> Layer:
+    """Raises RecipeError with the line where a file is no YAML, or says a key twice."""
     text = path.read_text(encoding="utf-8")
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
