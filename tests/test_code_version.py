@@ -59,8 +59,8 @@ def test_the_version_stays_where_another_module_changes(package, name):
 
 def test_a_converter_is_no_part_of_a_stage_that_reads_the_recipe():
     """The check of the recipe imports the table of families; it decides no result."""
-    assert "posttrain.convert" not in subject._imports(subject.PACKAGE / "recipe.py")
-    assert "posttrain.section" in subject._imports(subject.PACKAGE / "recipe.py")
+    assert "posttrain.convert" not in subject._imports(subject.PACKAGE / "recipe" / "checks.py")
+    assert "posttrain.section" in subject._imports(subject.PACKAGE / "recipe" / "checks.py")
 
 
 def test_an_import_for_type_checking_is_never_executed_and_does_not_count(package):

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from tests.hub_server import HubServer
+from tests.test_cli_sources import posttrain
 
 from posttrain import pipeline
-from posttrain.cli import main
 from posttrain.collect import SourceError, collect, pinned
 from posttrain.convert.flan import collection_of
 from posttrain.hub_revisions import HubRevisionError, commit_of, entries, move
@@ -49,14 +49,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 @pytest.fixture
 def workspace(tmp_path: Path) -> str:
     return str(tmp_path / "workspace")
-
-
-def posttrain(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
-    said = capsys.readouterr()
-    assert (ended.value.code or 0) == status, said.err
-    return said.out, said.err
 
 
 class TestTheLock:

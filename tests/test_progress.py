@@ -58,3 +58,17 @@ def test_without_parts_only_rows_are_counted(clock: list[float], caplog: pytest.
     clock[0] += 2
     rows.add(10)
     assert caplog.records[0].message == "mix: read 10 of 10 rows, 5 rows/s, 0 s left"
+
+
+def test_of_files_the_bytes_tell_the_time(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    """12 s for 3 of 4 MB: 4 s for the last one. The last line is written, however fast it was."""
+    caplog.set_level(logging.INFO)
+    files = Progress("decontaminate:", None, size=4_000_000)
+    for seconds, rows, size in ((6, 1000, 1_000_000), (1, 750, 2_000_000), (5, 0, 0), (0.1, 250, 1_000_000)):
+        clock[0] += seconds
+        files.add(rows, size)
+    assert [record.message for record in caplog.records] == [
+        "decontaminate: 1,000 rows, 25 % of 4.0 MB, 167 rows/s, 18 s left",
+        "decontaminate: 1,750 rows, 75 % of 4.0 MB, 146 rows/s, 4 s left",
+        "decontaminate: 2,000 rows, 100 % of 4.0 MB, 165 rows/s, 0 s left",
+    ]

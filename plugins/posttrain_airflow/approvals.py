@@ -59,7 +59,7 @@ class DecideBand(HITLOperator):
         from posttrain.decontaminate.review.decision_log import DecisionLog
         from posttrain.decontaminate.review.desk import Desk
         from posttrain.pipeline import review_advice
-        from posttrain.teacher.client import TeacherError
+        from posttrain.teacher.errors import TeacherError
         from posttrain_airflow.services import stage_environment
 
         progress = Desk(run, DecisionLog(run.workspace)).progress()

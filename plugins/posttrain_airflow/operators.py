@@ -137,9 +137,11 @@ class TrainOperator(StageOperator):
 
 def diagnose(failure: str) -> Exception:
     """The exception that says whether a process that printed `failure` at its end is worth another try."""
+    from posttrain.recipe import RecipeError
+
     if any(sign in failure for sign in ("out of memory", "OutOfMemoryError", "\nMemoryError", "can't allocate memory")):
         return OutOfMemory(failure)
-    if any(line.startswith(("ValueError:", "posttrain.recipe.RecipeError:")) for line in failure.splitlines()):
+    if any(line.startswith(("ValueError:", f"{RecipeError.__module__}.RecipeError:")) for line in failure.splitlines()):
         return WrongInput(failure)
     return RuntimeError(failure)
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from posttrain.convert import FAMILIES
+from posttrain.convert.families import SFT_FAMILIES
 from posttrain.convert.rows import convert_rows, row_by_row
-from posttrain.convert.sft_families import SFT_FAMILIES
 from posttrain.recipe import FileLoad, Source
 from posttrain.schema import REASONS
 from posttrain.storage import ArtifactWriter, read_examples, read_rejected

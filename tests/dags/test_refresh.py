@@ -53,7 +53,7 @@ def bench(airflow_db: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """After a nightly rebuild of the recipe `fresh`, whose mixture is published."""
     with pytest.MonkeyPatch.context() as patch:
         made = Bench(tmp_path_factory.mktemp("fresh"))
-        patch.setattr("posttrain.recipe.RECIPE_FOLDER", made.recipes)
+        patch.setattr("posttrain.recipe.files.RECIPE_FOLDER", made.recipes)
         patch.setattr("posttrain_airflow.run_form.DEFAULT_RECIPE", "fresh")
         patch.setenv("POSTTRAIN_DATA_ROOT", str(made.root))
         run = made.test("nightly_rebuild", run_conf={"recipe": "fresh"})

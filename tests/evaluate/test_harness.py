@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from posttrain.evaluate import EVAL_FOLDER, task_file
+from posttrain.evaluate import task_file
 from posttrain.evaluate.harness import harness_task, score_table, task_table
 from posttrain.recipe import EvalSet
+from posttrain.recipe.evals import EVAL_FOLDER, eval_tasks
 
 
 def row(checkpoint: str, name: str, skill: str, score: float) -> dict:
@@ -44,7 +45,7 @@ def test_the_harness_scores_with_the_verifier_of_the_task():
     assert task["process_results"](items[0], ["7"]) == {"verified": 0.0}
 
 
-@pytest.mark.parametrize("folder", sorted(p.parent.name for p in EVAL_FOLDER.glob("*/task.yaml")))
+@pytest.mark.parametrize("folder", eval_tasks())
 def test_every_eval_folder_has_a_readme_with_its_version(folder: str):
     version = yaml.safe_load(task_file(folder).read_text())["metadata"]["version"]
     readme = Path(EVAL_FOLDER / folder / "README.md").read_text()

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posttrain import storage
 from posttrain.mix import SPLITS, mix_rows, writing
 from posttrain.recipe import Amount, Mix, Temperature
 from posttrain.schema import REASONS, Example, Message, PreferencePair, RLVRExample, SFTExample, to_row
@@ -356,7 +355,7 @@ def test_same_bytes_for_any_order_of_rows_inputs_and_parts(rng: random.Random, s
         straight = mix(path, [write(path, "in", examples)], RECIPE, seed, name="straight")
         rng.shuffle(examples)
         cut = rng.randrange(len(examples))
-        patch.setattr(storage, "ROWS_PER_PART", rows_per_part)
+        patch.setattr("posttrain.storage.writer.ROWS_PER_PART", rows_per_part)
         parts = [write(path, "one", examples[:cut]), write(path, "two", examples[cut:])]
         patch.undo()
         shuffled = mix(path, parts, RECIPE, seed, name="shuffled")
@@ -390,7 +389,7 @@ def test_same_bytes_for_any_number_of_workers_and_cut(tmp_path: Path, monkeypatc
     examples += [*(rlvr(n) for n in range(50)), *(pair(n) for n in range(30))]
     one = mix(tmp_path, [write(tmp_path, "in", examples)], RECIPE, name="one")
     assert sum(entry.name.startswith("part-sft") for entry in one.files) == -(-one.written["sft"] // 21)
-    monkeypatch.setattr(storage, "ROWS_PER_PART", 11)
+    monkeypatch.setattr("posttrain.storage.writer.ROWS_PER_PART", 11)
     monkeypatch.setattr(writing, "WORKERS", 1)
     again = mix(tmp_path, [write(tmp_path, f"cut-{n}", examples[n::3]) for n in (2, 0, 1)], RECIPE, name="again")
     assert hashes(one) == hashes(again) and not list((tmp_path / "one").glob(".*"))

@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from traceback import format_exception_only
 from typing import Any
 
 import psutil
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from posttrain.recipe import load_recipe
+from posttrain.recipe import RecipeError, load_recipe
 from posttrain.run import Run, start_run
 from posttrain.storage import StageResult
 from posttrain_airflow.operators import (
@@ -159,6 +160,7 @@ def test_a_failure_shows_the_trainer_s_last_words(stand_in: None, tmp_path: Path
 
 @pytest.mark.parametrize(("last_words", "kind", "action"), [
     ("ValueError: max_length must be positive", WrongInput, "fail"),
+    (format_exception_only(RecipeError("small.yaml:8: sources: unknown key"))[0].rstrip(), WrongInput, "fail"),
     ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", OutOfMemory, "fail"),
     ("ConnectionError: the Hub does not answer", RuntimeError, "default"),
 ])

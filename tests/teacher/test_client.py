@@ -16,7 +16,9 @@ import pytest
 
 from posttrain.recipe import Teacher as Settings
 from posttrain.teacher import prompts
-from posttrain.teacher.client import CostCeilingReached, TeacherError, open_teacher, read_answer
+from posttrain.teacher.client import open_teacher
+from posttrain.teacher.errors import CostCeilingReached, TeacherError
+from posttrain.teacher.responses import read_answer
 from posttrain.teacher.server import is_alive
 
 QUICK = {"connection": "openai_default", "model": "test-model", "concurrency": 1, "max_retries": 2}

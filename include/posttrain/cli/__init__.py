@@ -17,14 +17,18 @@ import typer
 
 from posttrain.cli import (
     books,
+    collect,
     compare,
+    convert,
     data,
     decontaminate,
     doctor,
+    evals,
     model,
     options,
     prepare,
     refresh,
+    review,
     runs,
     sources,
     tokenize,
@@ -35,9 +39,9 @@ from posttrain.storage import workspace_url
 CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 STAGE_COMMANDS = {
-    "collect": data.collect, "convert": data.convert, "filter": data.filter_rows, "improve": data.improve,
-    "synthesize": data.synthesize, "index_evals": data.index_evals, "decontaminate": decontaminate.decontaminate,
-    "review": data.review, "mix": data.mix,
+    "collect": collect.collect, "convert": convert.convert, "filter": data.filter_rows, "improve": data.improve,
+    "synthesize": data.synthesize, "index_evals": evals.index_evals, "decontaminate": decontaminate.decontaminate,
+    "review": review.review, "mix": data.mix,
     "sft": model.sft, "preferences": model.preferences, "dpo": model.dpo, "rlvr": model.rlvr, "evaluate": model.evaluate,
     "gate": model.gate, "release": model.release, "verify": verify.verify,
 }
@@ -60,7 +64,7 @@ for name, command in STAGE_COMMANDS.items():
     app.command(name, rich_help_panel=options.STAGE_PANEL)(command)
 for name, command in DATA_COMMANDS.items():
     app.command(name, rich_help_panel=options.DATA_PANEL)(command)
-app.command("index-evals", hidden=True)(data.index_evals)  # the usual spelling of a command; stages are named as in a run
+app.command("index-evals", hidden=True)(evals.index_evals)  # the usual spelling of a command; stages are named as in a run
 for name, command in RUN_COMMANDS.items():
     app.command(name, rich_help_panel=options.RUN_PANEL)(command)
 

@@ -1,4 +1,4 @@
-"""Eval sets named on the command line: an index artifact, a recipe, or a folder with one file per eval set."""
+"""Eval sets named on the command line: an index artifact, a recipe, or a folder with one file per eval set; index_evals."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
-from posttrain.cli.artifact import write_stage
+from posttrain import recipe as settings_of
+from posttrain.cli import options
+from posttrain.cli.artifact import show_counts, unfinished, write_stage
+from posttrain.cli.data import OptionalOut
 from posttrain.cli.rows import Inputs, is_artifact
+from posttrain.cli.run_stage import do_in_run
 from posttrain.recipe import Decontaminate, EvalSet, recipe_names
 from posttrain.storage import ArtifactWriter, Manifest, load_manifest
 
@@ -65,3 +69,21 @@ def evals_with_task(given: str, task: str | None) -> tuple[EvalSet, ...]:
     return tuple(
         e.model_copy(update={"task": task, "load": e.load.model_copy(update={"path": str(root / e.load.path)})}) for e in evals
     )
+
+
+def index_evals(
+    evals: Annotated[
+        str | None, typer.Option("--in", "--evals", show_default=False, help="Folder with one file per eval set, or a recipe."),
+    ] = None,
+    out: OptionalOut = None, recipe: options.RecipeName = None, run: options.RunId = None, as_json: options.AsJson = False,
+) -> None:
+    """Index eval sets (a folder with one file per set, or those of a recipe) and record the sha256 of every eval file."""
+    if run:
+        return do_in_run("index_evals", run, None, as_json)
+    evals = evals or recipe
+    options.needed(out=out, **{"in": evals})
+    check_evals(evals)
+    found = options.recipe_of(recipe or (evals if is_recipe(evals) else None))
+    with unfinished(out) as folder:
+        manifest = eval_index(evals, found.decontaminate if found else settings_of.Decontaminate(), folder, out)
+    show_counts(manifest, as_json)

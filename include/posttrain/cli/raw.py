@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -18,6 +18,14 @@ from posttrain.storage import ArtifactWriter, Manifest, load_manifest, read_reje
 
 if TYPE_CHECKING:
     from posttrain.convert import Family
+
+RawIn = Annotated[
+    list[Path] | None,
+    typer.Option("--in", exists=True, show_default=False,
+                 help="Raw file (json, jsonl, csv, tsv, txt, parquet; .gz, .zst) or collect artifact; several may follow."),
+]
+SourceName = Annotated[str | None, typer.Option("--source", help="Name of the source.", show_default="the file's name")]
+Origin = Annotated[str | None, typer.Option("--origin", help="Where the source comes from.", show_default="the file's path")]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Convert: raw rows of any source family → the example types of `posttrain.schema`.
 
-To add a family: one function (or one that is there already), one line in the table of its kind, one test.
+To add a family: one function (or one that is there already), one line in the table of its subject (families/), one test.
 """
 
 from __future__ import annotations
@@ -14,15 +14,12 @@ import pyarrow as pa
 
 from posttrain.convert.alpaca import convert_alpaca, read_alpaca
 from posttrain.convert.draft import Converter, Draft
+from posttrain.convert.families import FAMILIES
 from posttrain.convert.family import Family
 from posttrain.convert.in_columns import Conversations
 from posttrain.convert.messages import convert_messages, read_messages
-from posttrain.convert.mixture_families import MIXTURE_FAMILIES
-from posttrain.convert.preference_families import PREFERENCE_FAMILIES
 from posttrain.convert.prompt_completion import convert_prompt_completion, read_prompt_completion
-from posttrain.convert.rlvr_families import RLVR_FAMILIES
 from posttrain.convert.rows import convert_batches, convert_rows, row_by_row
-from posttrain.convert.sft_families import SFT_FAMILIES
 from posttrain.convert.sharegpt import convert_sharegpt, read_sharegpt
 from posttrain.convert.tulu3 import convert_tulu3_persona, read_tulu3_persona
 from posttrain.convert.tulu3_mixtures import convert_tulu3_sft_mixture, read_tulu3_sft_mixture
@@ -34,9 +31,6 @@ if TYPE_CHECKING:
     from posttrain.storage import ArtifactWriter, Manifest
 
 __all__ = ["FAMILIES", "Converter", "Draft", "Family", "convert_source", "converter_modules"]
-
-FAMILIES: dict[str, Family] = SFT_FAMILIES | PREFERENCE_FAMILIES | RLVR_FAMILIES | MIXTURE_FAMILIES
-"""Source family → how its rows are read, and where they come from."""
 
 READERS: dict[Converter, Callable[..., Conversations]] = {
     convert_alpaca: read_alpaca, convert_messages: read_messages, convert_prompt_completion: read_prompt_completion,

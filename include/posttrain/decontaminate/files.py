@@ -16,11 +16,12 @@ from posttrain.decontaminate.contamination import ContaminationTable, write_tabl
 from posttrain.decontaminate.eval_sets import check_eval_files
 from posttrain.decontaminate.examples import merge_examples
 from posttrain.decontaminate.matches import merge_evidence
-from posttrain.decontaminate.parts import FileProgress, agree_on_columns, bring_parts, count_rows, drop_sources
+from posttrain.decontaminate.parts import agree_on_columns, bring_parts, count_rows, drop_sources
 from posttrain.decontaminate.presets import PRESETS
 from posttrain.decontaminate.search import one_search
 from posttrain.decontaminate.shard import loaded_index
 from posttrain.decontaminate.train_files import TrainFile, blocks_of, stem_of, total_bytes, train_files, unpacked_bytes
+from posttrain.progress import Progress
 from posttrain.raw_files import file_format
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad, data_root, load_recipe
 from posttrain.storage import ArtifactWriter, Manifest, sha256_json
@@ -56,10 +57,10 @@ def decontaminate_files(
     folder, blocks = Path(out.path), _blocks_folder(files, out, dry_run)
     tasks = (Task(block, index, settings, str(blocks), dry_run) for file in files for block in blocks_of(file))
     count = worker_count() if settings.index == "embedded" and unpacked_bytes(files) >= BYTES_FOR_WORKERS else 1
-    progress, results = FileProgress(out.stage, total_bytes(files)), []
+    progress, results = Progress(f"{out.stage}:", None, size=total_bytes(files)), []
     with one_search(), Workers(count) as workers:
         for result in workers.stream(compare_block, tasks):
-            progress.add(result)
+            progress.add(result.rows, result.bytes)
             table.merge(result.contamination)
             results.append(result)
     overlapping = table.overlapping_sources() if settings.drop_overlapping_sources else {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
@@ -15,10 +13,8 @@ import pyarrow.parquet as pq
 from posttrain.decontaminate.block_results import Part, Result
 from posttrain.decontaminate.compare_block import KEPT, REMOVED, WHY, with_why
 from posttrain.decontaminate.json_rows import common_schema, with_schema
-from posttrain.progress import SECONDS_BETWEEN_LINES
 from posttrain.storage import ArtifactWriter, link_or_copy, read_table
 
-log = logging.getLogger(__name__)
 OVERLAP = "eval_set_overlap"
 
 
@@ -106,24 +102,3 @@ def count_rows(results: list[Result], overlapping: dict[str, list[str]], out: Ar
         out.kept(source, rows - gone[source])
     removed, review = gone.total(), band.total()
     out.facts["outcome"] = {"clean": read.total() - removed - review, "review": review, "removed": removed}
-
-
-class FileProgress:
-    """A line every few seconds: rows done, how much of the files, rows a second, and how long the rest will take."""
-
-    def __init__(self, stage: str, total: int) -> None:
-        self.stage, self.total = stage, total
-        self.bytes = self.rows = 0
-        self.started = self.spoke = time.monotonic()
-
-    def add(self, result: Result) -> None:
-        self.bytes += result.bytes
-        self.rows += result.rows
-        now = time.monotonic()
-        if now - self.spoke < SECONDS_BETWEEN_LINES and self.bytes < self.total:
-            return
-        self.spoke = now
-        seconds = max(now - self.started, 1e-9)
-        left = seconds * (self.total - self.bytes) / self.bytes if self.bytes else 0.0
-        log.info("%s: %s rows, %.0f %% of %.1f MB, %s rows/s, %.0f s left", self.stage, f"{self.rows:,}",
-                 100 * self.bytes / max(self.total, 1), self.total / 1e6, f"{self.rows / seconds:,.0f}", left)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from posttrain.recipe.evals import EVAL_FOLDER, eval_tasks
 from posttrain.run import Run
 from posttrain.storage import ArtifactWriter, Manifest, StageResult, scratch_folder, sha256_file
 from posttrain.train.job import write_job
 from posttrain.train.launch import Launcher, python_arguments
-
-EVAL_FOLDER = Path(__file__).parents[2] / "evals"
 
 
 def task_file(task: str) -> Path:
     """The harness configuration of an eval: include/evals/<task>/task.yaml. Raises FileNotFoundError naming what exists."""
     path = EVAL_FOLDER / task / "task.yaml"
     if not path.is_file():
-        known = sorted(p.parent.name for p in EVAL_FOLDER.glob("*/task.yaml"))
-        raise FileNotFoundError(f"no eval task {task!r} under include/evals; there are: {', '.join(known)}")
+        raise FileNotFoundError(f"no eval task {task!r} under include/evals; there are: {', '.join(eval_tasks())}")
     return path
 
 

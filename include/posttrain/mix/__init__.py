@@ -19,6 +19,7 @@ lineage needs it.
     writing.py       the shuffle on disk
     facts.py         what the manifest says about it
     plan.py, books.py, diff.py   before, after and between two mixtures: for people, not for the stage
+    chain.py         what diff.py knows of a mixture and of what it was made from
 """
 
 from __future__ import annotations

@@ -7,27 +7,20 @@ it and its reason, a source that is gone or new, a source whose raw data changed
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posttrain.mix.pool import Part, pieces
+from posttrain.mix.chain import KEY, Chain
 from posttrain.recipe import STAGES
 from posttrain.run import load_run
-from posttrain.storage import Manifest, exists, join, load_manifest, read_table
+from posttrain.storage import Manifest, exists, join, load_manifest
 
 EXAMPLES = 5
 """Ids that are shown of the rows with one reason."""
-
-KEY = ["split", "source", "id"]
-WHERE_IT_LIES = ("raw_file", "raw_row", "request_id")
-"""Columns that say where a row is from and not what it is."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +84,7 @@ def find_mixture(name: str, workspace: str) -> Manifest:
 
 def compare_mixtures(a: Manifest, b: Manifest) -> Difference:
     """The difference from A to B: `added` rows are in B alone."""
-    one, other = _Chain(a), _Chain(b)
+    one, other = Chain(a), Chain(b)
     found = Difference(a.path, b.path, settings=list(_settings(one, other)))
     if a.content == b.content:
         found.counts = list(_counts(_joined(one.rows, one.rows)))
@@ -128,95 +121,10 @@ def _counts(rows: pa.Table) -> Iterator[Count]:
         yield Count(*(row[name] for name in by), *(row[f"{name}_sum"] for name in sums))
 
 
-class _Chain:
-    """A mixture and everything that it was made from, as far as it is still there."""
-
-    def __init__(self, mixture: Manifest) -> None:
-        self.mixture = mixture
-
-    @cached_property
-    def manifests(self) -> list[Manifest]:
-        """The mixture first, then the stages before it, the later ones first."""
-        found, todo = {self.mixture.path: self.mixture}, [self.mixture]
-        while todo:
-            for parent in todo.pop().parents:
-                path = parent["path"]
-                if path not in found and parent["stage"] != "file" and exists(join(path, "manifest.json")):
-                    found[path] = load_manifest(path)
-                    todo.append(found[path])
-        order = {stage: -n for n, stage in enumerate(STAGES)}
-        return sorted(found.values(), key=lambda m: (m.path != self.mixture.path, order.get(m.stage, 0), m.path))
-
-    @cached_property
-    def rows(self) -> pa.Table:
-        """KEY, category, digest (of one of the row's copies: they are alike) and rows of every row of the mixture."""
-        tables = []
-        for entry in self.mixture.files:
-            if entry.split:
-                for _, piece in pieces(Part(self.mixture.file(entry.name), entry.split)):
-                    split, digests = pa.array([entry.split] * piece.num_rows, pa.string()), pa.array(_digests(piece), pa.binary())
-                    tables.append(pa.table({"split": split, "source": piece["source"], "id": piece["id"],
-                                            "category": piece["category"], "digest": digests}))
-        empty = pa.table({name: pa.array([], pa.string()) for name in [*KEY, "category"]} | {"digest": pa.array([], pa.binary())})
-        grouped = pa.concat_tables([empty, *tables]).group_by(KEY).aggregate(
-            [("category", "min"), ("digest", "min"), ([], "count_all")])
-        return grouped.select([*KEY, "category_min", "digest_min", "count_all"])
-
-    @cached_property
-    def dropped(self) -> pa.Table:
-        """source, id and why (stage: reason) of every dropped row; of two drops the later stage's."""
-        tables = []
-        for number, manifest in enumerate(self.manifests):
-            for entry in manifest.files:
-                if entry.is_rejected:
-                    table = read_table(manifest.file(entry.name), ["source", "id", "reason"])
-                    table = table.filter(pc.is_valid(table["id"]))
-                    why = pc.binary_join_element_wise(pa.scalar(manifest.stage), table["reason"], pa.scalar(": "))
-                    order = pa.array([number] * table.num_rows, pa.int32())
-                    tables.append(pa.table({"source": table["source"], "id": table["id"], "order": order, "why": why}))
-        if not tables:
-            return pa.table({name: pa.array([], pa.string()) for name in ("source", "id", "why")})
-        ordered = pa.concat_tables(tables).sort_by("order")
-        return ordered.group_by(["source", "id"], use_threads=False).aggregate([("why", "first")]).rename_columns(
-            ["source", "id", "why"])
-
-    @cached_property
-    def raw(self) -> dict[str, str]:
-        """Source → hash of its raw rows."""
-        return {source: manifest.content for manifest in self.manifests if manifest.stage == "collect"
-                for source in manifest.by_source}
-
-    @cached_property
-    def sources(self) -> set[str]:
-        """Every source of which any stage has seen a row."""
-        return {source for manifest in self.manifests for source in manifest.by_source}
-
-    @cached_property
-    def files(self) -> dict[str, str]:
-        """Path → sha256 of the row files that a command was given in place of artifacts."""
-        return {parent["path"]: parent["content"] for manifest in self.manifests for parent in manifest.parents
-                if parent["stage"] == "file"}
-
-    def stages(self) -> dict[tuple[str, str], Manifest]:
-        """(stage, source of a stage that has an artifact per source) → manifest. Of two versions of the mixture the later one."""
-        return {(m.stage, _part(m)): m for m in reversed(self.manifests)}
-
-
-def _part(manifest: Manifest) -> str:
-    only = list(manifest.by_source)
-    return only[0] if manifest.stage in ("collect", "convert") and len(only) == 1 else ""
-
-
-def _digests(piece: pa.Table) -> list[bytes]:
-    encode = msgspec.json.Encoder(order="sorted").encode
-    labels = [name for name in piece.column_names if name not in WHERE_IT_LIES]
-    return [hashlib.blake2b(encode(row), digest_size=16).digest() for row in piece.select(labels).to_pylist()]
-
-
 # ---------------------------------------------------------------- why
 
 
-def _reasons(what: str, rows: pa.Table, absent: _Chain, present: _Chain) -> list[Reason]:
+def _reasons(what: str, rows: pa.Table, absent: Chain, present: Chain) -> list[Reason]:
     """Why rows that `present` has are not (or not so often) in `absent`: what happened to them there."""
     # `added`: in B alone, so that A says why it had not the row. `removed`: in A alone, and B says why.
     where, counted = ("A", "rows_a") if what == "added" else ("B", "rows_b")
@@ -239,7 +147,7 @@ def _reasons(what: str, rows: pa.Table, absent: _Chain, present: _Chain) -> list
     return reasons.lines()
 
 
-def _source_reason(source: str, where: str, absent: _Chain, present: _Chain) -> str:
+def _source_reason(source: str, where: str, absent: Chain, present: Chain) -> str:
     """Why a source's row is not known at all."""
     if source not in absent.sources:
         return f"{where} has no source {source}"
@@ -250,7 +158,7 @@ def _source_reason(source: str, where: str, absent: _Chain, present: _Chain) -> 
     return _stage_reason(source, absent, present) or f"unexplained: {where} does not know the row"
 
 
-def _stage_reason(source: str, one: _Chain, other: _Chain) -> str:
+def _stage_reason(source: str, one: Chain, other: Chain) -> str:
     """The first stage on the way of the source's rows that works differently, or ""."""
     stages, others = one.stages(), other.stages()
     for stage in STAGES:
@@ -264,7 +172,7 @@ def _stage_reason(source: str, one: _Chain, other: _Chain) -> str:
     return f"{changed[0]} worked on other rows" if changed else ""
 
 
-def _changes(rows: pa.Table, one: _Chain, other: _Chain) -> list[Reason]:
+def _changes(rows: pa.Table, one: Chain, other: Chain) -> list[Reason]:
     tally = _Tally("changed")
     for row in rows.filter(pc.greater(rows["changed"], 0)).select(["source", "id", "changed"]).to_pylist():
         source = row["source"]
@@ -303,7 +211,7 @@ class _Tally:
 # ---------------------------------------------------------------- settings
 
 
-def _settings(one: _Chain, other: _Chain) -> Iterator[Setting]:
+def _settings(one: Chain, other: Chain) -> Iterator[Setting]:
     for path in sorted({*one.files, *other.files}):
         if one.files.get(path) != other.files.get(path):
             yield Setting("file", path, one.files.get(path), other.files.get(path))

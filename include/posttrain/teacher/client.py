@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from posttrain.recipe import Teacher as TeacherSettings
 from posttrain.storage import sha256_json
+from posttrain.teacher.books import Books
+from posttrain.teacher.endpoint import endpoint, own_server, running_server
+from posttrain.teacher.errors import TeacherError
 from posttrain.teacher.journal import Journal, Record
+from posttrain.teacher.responses import MalformedResponse, is_retryable, read_answer, record_of, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +44,6 @@ OUTAGE = 3
 """So many asks in a row that used up their retries mean that the endpoint is down, not that a question is bad."""
 
 PROGRESS_SECONDS = 5.0
-
-ASSUMED_COMPLETION_TOKENS = 1024
-"""What a completion is taken to cost, against the ceiling, until the first one has come."""
-
-
-class TeacherError(RuntimeError):
-    """The teacher cannot be used: wrong key, unknown model, endpoint down. Answered requests are in the journal."""
-
-
-class CostCeilingReached(TeacherError):
-    """The next request could cost more than the recipe's `teacher.max_cost` leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +77,9 @@ def open_teacher(settings: TeacherSettings, workspace: str, seed: int) -> Iterat
 
     with ExitStack() as stack:
         if settings.connection == PROCEDURAL:
-            url, key = _running_server() or stack.enter_context(_own_server()), "none"
+            url, key = running_server() or stack.enter_context(own_server()), "none"
         else:
-            url, key = _endpoint(settings)
+            url, key = endpoint(settings)
         # Threads share one pool of kept-alive connections. A proxy is for the outside world, not for loopback.
         http = stack.enter_context(httpx.Client(
             timeout=settings.timeout_seconds, trust_env=settings.connection != PROCEDURAL,
@@ -100,38 +90,8 @@ def open_teacher(settings: TeacherSettings, workspace: str, seed: int) -> Iterat
         yield Teacher(settings, client, Journal(workspace, settings.connection, settings.model), seed, key)
 
 
-def _running_server() -> str | None:
-    from posttrain.teacher.server import is_alive
-
-    url = os.environ.get("POSTTRAIN_TEACHER_URL")
-    if url and not is_alive(url):
-        log.warning("no procedural teacher answers at POSTTRAIN_TEACHER_URL=%s; starting one for this stage", url)
-        return None
-    return url or None
-
-
-def _own_server() -> Any:
-    from posttrain.teacher.server import procedural_server
-
-    return procedural_server()
-
-
-def _endpoint(settings: TeacherSettings) -> tuple[str | None, str]:
-    url, key = os.environ.get("OPENAI_BASE_URL") or None, os.environ.get("OPENAI_API_KEY") or None
-    if not key and not url:
-        raise TeacherError(
-            f"teacher connection {settings.connection!r} has neither address nor key: define the Airflow connection, "
-            "or set OPENAI_API_KEY (and OPENAI_BASE_URL for an endpoint other than OpenAI's)"
-        )
-    has_price = settings.cost_per_million_prompt_tokens or settings.cost_per_million_completion_tokens
-    if settings.max_cost is not None and not has_price:
-        raise TeacherError("teacher.max_cost cannot be kept without teacher.cost_per_million_prompt_tokens and "
-                           "teacher.cost_per_million_completion_tokens")
-    return url, key or "none"
-
-
 class Teacher:
-    """Asks questions and keeps the books. Made by `open_teacher`."""
+    """Asks questions. Made by `open_teacher`."""
 
     def __init__(self, settings: TeacherSettings, client: Any, journal: Journal, seed: int, key: str) -> None:
         self.model = settings.model
@@ -140,15 +100,13 @@ class Teacher:
         """The licence of text that the teacher makes out of nothing."""
         self.journal = journal
         self._settings, self._client, self._seed, self._key = settings, client, seed, key
-        self._books = threading.Condition()
-        self._spent, self._reserved = 0.0, 0.0
-        self._counts: Counter[str] = Counter()
-        self._counted: set[str] = set()
-        self._longest_completion = 0
+        self._books = Books(settings, journal.folder)
+        self._lock = threading.Lock()
+        """Over the two below, which the threads share."""
         self._lost_in_a_row = 0
-        self._stop = threading.Event()
         self._failure: Exception | None = None
         """The first error that ended the asking; every other thread only says that it stopped."""
+        self._stop = threading.Event()
 
     # -- asking
 
@@ -178,11 +136,11 @@ class Teacher:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         log.info("teacher %s: %d asks done, %d sent and %d found in the journal so far, $%.4f", self.model, len(asks),
-                 self._counts["requests"], self._counts["from_journal"], self._spent)
+                 self._books.counts["requests"], self._books.counts["from_journal"], self._books.spent)
         return [futures[key].result() if key in futures else found[key][0] for key in keys]
 
     def _wait(self, futures: list[Future[Answer | None]]) -> None:
-        started, answered_before, pending = time.monotonic(), self._counts["requests"], set(futures)
+        started, answered_before, pending = time.monotonic(), self._books.counts["requests"], set(futures)
         while pending:
             done, pending = wait(pending, timeout=PROGRESS_SECONDS, return_when=FIRST_EXCEPTION)
             for future in done:
@@ -190,7 +148,7 @@ class Teacher:
                     raise self._failure or error
             if pending:
                 self._log_progress(len(futures) - len(pending), len(futures), started, answered_before)
-        if self._lost_in_a_row and self._counts["requests"] == answered_before and not self._counts["from_journal"]:
+        if self._lost_in_a_row and self._books.counts["requests"] == answered_before and not self._books.counts["from_journal"]:
             raise self._outage()
 
     def _log_progress(self, done: int, total: int, started: float, answered_before: int) -> None:
@@ -198,7 +156,7 @@ class Teacher:
         rate = done / seconds
         left = f"{(total - done) / rate:.0f} s left" if done else "no answer yet"
         log.info("teacher %s: %d of %d, %.1f/s, %s, %d sent, $%.4f so far", self.model, done, total, rate, left,
-                 self._counts["requests"] - answered_before, self._spent)
+                 self._books.counts["requests"] - answered_before, self._books.spent)
 
     def _recall(self, ask: Ask) -> tuple[Answer | None, int | None]:
         """What the journal knows: an answer that fits, or the first attempt that it does not hold, or neither."""
@@ -207,11 +165,11 @@ class Teacher:
             record = self.journal.read(key)
             if record is None:
                 return None, attempt
-            self._count_record(record, "journal_")
+            self._books.enter(record, "journal_")
             data = self._read(record, ask)
             if data is not None:
                 return Answer(data, key), None
-        self._count("gave_up")
+        self._books.count("gave_up")
         return None, None
 
     def _ask(self, ask: Ask, start: int) -> Answer | None:
@@ -221,7 +179,7 @@ class Teacher:
             try:
                 record = self._send(ask, attempt, key)
             except Exception as error:
-                with self._books:
+                with self._lock:
                     if not self._stop.is_set():
                         self._failure = error
                         self._stop.set()
@@ -231,7 +189,7 @@ class Teacher:
             data = self._read(record, ask)
             if data is not None:
                 return Answer(data, key)
-        self._count("gave_up")
+        self._books.count("gave_up")
         return None
 
     def _read(self, record: Record, ask: Ask) -> dict[str, Any] | None:
@@ -265,28 +223,30 @@ class Teacher:
 
         request, trouble = self._request(ask, attempt), ""
         for retry in range(self._settings.max_retries + 1):
-            reserved = self._reserve(ask)
+            reserved = self._books.reserve(len(ask.system) + len(ask.user) + len(json.dumps(ask.schema)), self._stop)
             try:
                 response = self._client.chat.completions.with_raw_response.create(**request)
-                record = _record(key, request, response.text)
+                record = record_of(key, request, response.text)
                 self.journal.write(record)
-                self._count_record(record, "")
+                self._books.enter(record, "")
+                with self._lock:
+                    self._lost_in_a_row = 0
                 return record
             except openai.APIStatusError as error:
-                if not _is_retryable(error):
+                if not is_retryable(error):
                     return self._refused(error, key)
-                trouble, delay = f"status {error.status_code}", _retry_after(error.response.headers.get("retry-after"))
-            except (openai.APIConnectionError, _MalformedResponse) as error:
+                trouble, delay = f"status {error.status_code}", retry_after(error.response.headers.get("retry-after"))
+            except (openai.APIConnectionError, MalformedResponse) as error:
                 trouble, delay = self._redacted(error.__cause__ or error) or type(error).__name__, None
             finally:
-                self._release(reserved)
+                self._books.release(reserved)
             if retry == self._settings.max_retries or (delay or 0) > LONGEST_RETRY_AFTER:
                 break
-            self._count("retries")
+            self._books.count("retries")
             backoff = min(LONGEST_DELAY, FIRST_DELAY * 2**retry) * random.uniform(0.5, 1)
             if self._stop.wait(delay if delay is not None else backoff):
                 raise TeacherError("stopped")
-        with self._books:
+        with self._lock:
             self._lost_in_a_row += 1
             is_down = self._lost_in_a_row >= OUTAGE
         log.warning("teacher %s: request %s was not answered: %s", self.model, key[:12], trouble)
@@ -300,7 +260,7 @@ class Teacher:
         if error.status_code in (401, 402, 403, 404, 429):
             raise TeacherError(f"the teacher at {self._address()} refuses to work (status {error.status_code}): {message}")
         log.warning("teacher %s refuses request %s (status %d): %s", self.model, key[:12], error.status_code, message)
-        with self._books:
+        with self._lock:
             self._lost_in_a_row = 0
 
     def _outage(self) -> TeacherError:
@@ -317,127 +277,6 @@ class Teacher:
         """An error as text without the key, which some endpoints repeat."""
         return str(error).replace(self._key, "***") if len(self._key) > 4 else str(error)
 
-    # -- the books
-
-    def _price(self, prompt_tokens: int, completion_tokens: int) -> float:
-        s = self._settings
-        return (prompt_tokens * s.cost_per_million_prompt_tokens + completion_tokens * s.cost_per_million_completion_tokens) / 1e6
-
-    def _reserve(self, ask: Ask) -> float:
-        """Set money aside for a request: it may cost a token every two characters and the longest completion so far."""
-        ceiling = self._settings.max_cost
-        with self._books:
-            while True:
-                if self._stop.is_set():
-                    raise TeacherError("stopped")
-                if ceiling is None:
-                    return 0.0
-                prompt_tokens = (len(ask.system) + len(ask.user) + len(json.dumps(ask.schema))) // 2
-                amount = self._price(prompt_tokens, self._longest_completion or ASSUMED_COMPLETION_TOKENS)
-                if self._spent + self._reserved + amount <= ceiling:
-                    self._reserved += amount
-                    return amount
-                if self._reserved <= 1e-12:  # nothing is on the way that could turn out cheaper
-                    raise CostCeilingReached(
-                        f"teacher.max_cost is ${ceiling:g}: ${self._spent:.4f} are spent and the next request may cost "
-                        f"${amount:.4f}. What was answered is in {self.journal.folder}; raise teacher.max_cost to go on"
-                    )
-                self._books.wait()
-
-    def _release(self, amount: float) -> None:
-        with self._books:
-            self._reserved -= amount
-            self._books.notify_all()
-
-    def _count(self, name: str) -> None:
-        with self._books:
-            self._counts[name] += 1
-
-    def _count_record(self, record: Record, prefix: str) -> None:
-        """Count an answer once. What the journal holds was paid for by this stage as well: it counts against the ceiling."""
-        with self._books:
-            if record.key in self._counted:
-                return
-            self._counted.add(record.key)
-            self._counts["from_journal" if prefix else "requests"] += 1
-            self._counts[f"{prefix}prompt_tokens"] += record.prompt_tokens
-            self._counts[f"{prefix}completion_tokens"] += record.completion_tokens
-            self._spent += self._price(record.prompt_tokens, record.completion_tokens)
-            self._longest_completion = max(self._longest_completion, record.completion_tokens)
-            if not prefix:
-                self._lost_in_a_row = 0
-
     def usage(self) -> dict[str, Any]:
-        """What was asked and spent, in tokens and US dollars; answers found in the journal are counted apart."""
-        count = self._counts
-        return {
-            "connection": self._settings.connection,
-            "model": self.model,
-            "requests": count["requests"],
-            "retries": count["retries"],
-            "gave_up": count["gave_up"],
-            "prompt_tokens": count["prompt_tokens"],
-            "completion_tokens": count["completion_tokens"],
-            "cost": round(self._price(count["prompt_tokens"], count["completion_tokens"]), 6),
-            "from_journal": {
-                "requests": count["from_journal"],
-                "prompt_tokens": count["journal_prompt_tokens"],
-                "completion_tokens": count["journal_completion_tokens"],
-                "cost": round(self._price(count["journal_prompt_tokens"], count["journal_completion_tokens"]), 6),
-            },
-            "journal": self.journal.folder,
-        }
-
-
-# ---------------------------------------------------------------- reading responses
-
-
-class _MalformedResponse(ValueError):
-    """The response is not a chat completion: what a broken proxy or a dying server sends."""
-
-
-def _record(key: str, request: dict[str, Any], text: str) -> Record:
-    try:
-        body = json.loads(text)
-        content = body["choices"][0]["message"].get("content")
-        usage = body.get("usage") or {}
-        return Record(
-            key=key, request=request, content=content if isinstance(content, str) else "",
-            model=str(body.get("model", "")), prompt_tokens=int(usage.get("prompt_tokens") or 0),
-            completion_tokens=int(usage.get("completion_tokens") or 0),
-        )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise _MalformedResponse(f"not a chat completion: {text[:80]!r}") from error
-
-
-def read_answer(content: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """The JSON object of an answer, or None and what is wrong with it."""
-    import jsonschema
-
-    try:
-        data = json.loads(content)
-    except json.JSONDecodeError as error:
-        return None, f"not JSON: {error}"
-    if complaint := next(jsonschema.Draft202012Validator(schema).iter_errors(data), None):
-        return None, complaint.message
-    blank = next((name for name, value in data.items() if isinstance(value, str) and not value.strip()), None)
-    return (None, f"{blank} is blank") if blank else (data, "")
-
-
-def _is_retryable(error: Any) -> bool:
-    """Time-outs, conflicts, rate limits and faults of the server pass; an empty account does not."""
-    return error.code != "insufficient_quota" and (error.status_code in (408, 409, 429) or error.status_code >= 500)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header, which holds seconds or a date."""
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+        """What was asked and spent, in tokens and US dollars."""
+        return self._books.usage()

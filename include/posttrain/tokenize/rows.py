@@ -200,7 +200,8 @@ def _lists(rows: list[np.ndarray]) -> pa.ListArray:
 
 
 class _Progress:
-    """A line every LOG_SECONDS with speed and time left."""
+    """A line every LOG_SECONDS with speed and time left. Not `posttrain.progress`: an SFT checkpoint is made anew where a module
+    that this one imports has changed."""
 
     def __init__(self, rows: int) -> None:
         self.rows, self.done = rows, 0

@@ -19,7 +19,7 @@ from posttrain.problems import build_problem
 from posttrain.run import Run
 from posttrain.schema import Message, PreferencePair
 from posttrain.storage import read_parquet
-from posttrain.teacher.client import TeacherError
+from posttrain.teacher.errors import TeacherError
 
 KEY = "sk-secret-0123456789"
 TAIL = " Write one line for each step and say it in full sentences."

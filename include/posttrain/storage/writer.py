@@ -1,256 +1,28 @@
-"""Artifacts: what a stage leaves behind, addressed by content, on any fsspec file system.
-
-    <workspace>/artifacts/<stage>/<key>/part-<split>-00000.parquet   kept rows, one schema a split
-                                        rejected-00000.parquet       dropped rows, each with its reason
-                                        manifest.json                written last: its presence means "done"
-
-`key` hashes the stage's settings, the source code behind the stage and the *content* of its inputs, so
-unchanged work is found again and a changed byte is done anew. Every file is written under a temporary name
-and renamed; a reader goes by the manifest's list of files, so what a killed run left over is never read.
-"""
+"""Writing an artifact: rows into parts, files, the books of what was read, and the manifest last."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import tempfile
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from posttrain.columns import ExampleColumns, examples_of
-from posttrain.schema import REASONS, REJECTED_SCHEMA, SCHEMAS, Example, Rejected, kind_of, to_row
+from posttrain.columns import ExampleColumns
+from posttrain.schema import REASONS, REJECTED_SCHEMA, Example, Rejected, kind_of, to_row
+from posttrain.storage.files import file_system, join, link_or_copy, write_atomic, write_json
+from posttrain.storage.hashes import sha256_file, sha256_json
+from posttrain.storage.manifest import FileEntry, Manifest, StorageError
 
 ROWS_PER_PART = 50_000
 """A part file is the unit of parallel work: small enough for one worker's memory, large enough to compress."""
-ROWS_PER_BATCH = 4096
 CHARACTERS_PER_PART = 200_000_000
 """Long documents fill a part sooner: an Arrow column of text holds at most 2 GiB."""
-
-
-class StorageError(RuntimeError):
-    """An artifact is missing, half-written or does not add up."""
-
-
-# ---------------------------------------------------------------- paths
-
-
-def workspace_url() -> str:
-    """The workspace: POSTTRAIN_WORKSPACE (a folder or an fsspec URL), else ./workspace."""
-    url = os.environ.get("POSTTRAIN_WORKSPACE") or "workspace"
-    return url.rstrip("/") if "://" in url else str(Path(url).resolve())
-
-
-def join(base: str, *parts: str) -> str:
-    return "/".join([base.rstrip("/"), *parts])
-
-
-def file_system(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The fsspec file system of a path or URL, and the path as that file system wants it.
-
-    Listings are not kept: another process writes to the same workspace, and a store's client would go by what it saw before.
-    """
-    return fsspec.core.url_to_fs(path, use_listings_cache=False)
-
-
-def exists(path: str) -> bool:
-    fs, name = file_system(path)
-    return bool(fs.exists(name))
-
-
-def read_text(path: str) -> str:
-    fs, name = file_system(path)
-    with fs.open(name, "r", encoding="utf-8") as f:
-        return str(f.read())
-
-
-def read_json(path: str) -> Any:
-    return json.loads(read_text(path))
-
-
-@contextmanager
-def write_atomic(path: str) -> Iterator[Any]:
-    """Open a temporary name beside `path` for binary writing; rename it when the block ends without an error."""
-    fs, name = file_system(path)
-    fs.makedirs(fs._parent(name), exist_ok=True)
-    temporary = f"{name}.tmp-{uuid.uuid4().hex[:8]}"
-    try:
-        with fs.open(temporary, "wb") as f:
-            yield f
-        fs.mv(temporary, name)
-    except BaseException:
-        if fs.exists(temporary):
-            fs.rm(temporary)
-        raise
-
-
-def link_or_copy(source: str, target: str) -> None:
-    """Give a local file a second name, or copy it where that cannot be: to another disk, or on one without links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def write_json(path: str, value: Any) -> None:
-    with write_atomic(path) as f:
-        f.write((json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
-
-
-# ---------------------------------------------------------------- hashes
-
-
-def sha256_bytes(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def sha256_json(value: Any) -> str:
-    """The sha256 of a JSON value, whatever the order of its keys. Raises TypeError for anything else: a set has no order."""
-    return sha256_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
-
-
-def sha256_file(path: str) -> str:
-    """The sha256 of a file's bytes, read in chunks of 1 MiB."""
-    fs, name = file_system(path)
-    digest = hashlib.sha256()
-    with fs.open(name, "rb") as f:
-        while chunk := f.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-# ---------------------------------------------------------------- manifests
-
-
-@dataclass
-class FileEntry:
-    """One file of an artifact. `split` is the part's name (`sft`, `rlvr`, …), or "" for any other file."""
-
-    name: str
-    split: str
-    rows: int
-    bytes: int
-    sha256: str
-
-    @property
-    def is_rejected(self) -> bool:
-        """Whether it holds dropped rows."""
-        return not self.split and self.name.startswith(("rejected-", "removed-"))
-
-
-@dataclass
-class Manifest:
-    """What a stage did. `content` hashes the kept rows and output files, and not the rejected rows.
-
-    `rows`: read, kept and rejected input rows, and per split the rows written (a source row may yield several).
-    `by_source`: the same three counts per source. `reasons`: dropped rows per reason.
-    """
-
-    stage: str
-    key: str
-    path: str
-    content: str
-    settings: dict[str, Any]
-    code: str
-    parents: list[dict[str, str]]
-    files: list[FileEntry]
-    rows: dict[str, int]
-    written: dict[str, int]
-    by_source: dict[str, dict[str, int]]
-    reasons: dict[str, int]
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Whatever else the stage counted: tokens, cost, contamination per eval, scores."""
-    seconds: float = 0.0
-
-    def counts(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "rows": self.rows,
-            "written": self.written,
-            "reasons": self.reasons,
-            "by_source": self.by_source,
-            "facts": self.facts,
-            "path": self.path,
-        }
-
-    def file(self, name: str) -> str:
-        """The full path of one file or folder of the artifact."""
-        return join(self.path, name)
-
-
-def load_manifest(path: str) -> Manifest:
-    """Read the manifest of an artifact folder (or the manifest file itself)."""
-    folder = path.removesuffix("/manifest.json").rstrip("/")
-    if not exists(join(folder, "manifest.json")):
-        raise StorageError(f"{folder} has no manifest.json: the stage that writes it has not finished")
-    value = read_json(join(folder, "manifest.json"))
-    value["files"] = [FileEntry(**entry) for entry in value["files"]]
-    value["path"] = folder
-    return Manifest(**value)
-
-
-def read_rows(manifest: Manifest, split: str | None = None) -> Iterator[dict[str, Any]]:
-    """The kept rows of an artifact as dicts, in file order; all splits, or one."""
-    for entry in manifest.files:
-        if entry.split and (split is None or entry.split == split):
-            yield from read_parquet(manifest.file(entry.name))
-
-
-def read_examples(manifest: Manifest, split: str | None = None) -> Iterator[Example]:
-    for entry in manifest.files:
-        if entry.split in SCHEMAS and (split is None or entry.split == split):
-            for batch in read_batches(manifest.file(entry.name)):
-                yield from examples_of(entry.split, batch)
-
-
-def read_rejected(manifest: Manifest) -> Iterator[dict[str, Any]]:
-    for entry in manifest.files:
-        if entry.is_rejected:
-            yield from read_parquet(manifest.file(entry.name))
-
-
-@contextmanager
-def open_parquet(path: str) -> Iterator[Any]:
-    """The file as pyarrow reads it best: a local one without a Python object in between.
-
-    pyarrow's threads may still hold such an object when the interpreter ends, which then aborts the process.
-    """
-    fs, name = file_system(path)
-    with pa.OSFile(name, "rb") if isinstance(fs, LocalFileSystem) else fs.open(name, "rb") as f:
-        yield f
-
-
-def read_batches(path: str) -> Iterator[pa.RecordBatch]:
-    """A Parquet file in record batches of some thousand rows."""
-    with open_parquet(path) as f:
-        yield from pq.ParquetFile(f).iter_batches(batch_size=ROWS_PER_BATCH)
-
-
-def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """A whole Parquet file, or some of its columns. Not `pq.read_table`: that imports pyarrow.dataset and with it pandas, half a
-    second in every worker."""
-    with open_parquet(path) as f:
-        return pq.ParquetFile(f).read(columns=columns)
-
-
-def read_parquet(path: str) -> Iterator[dict[str, Any]]:
-    for batch in read_batches(path):
-        yield from batch.to_pylist()
-
-
-# ---------------------------------------------------------------- writing
 
 
 class ArtifactWriter:
@@ -461,7 +233,6 @@ class ArtifactWriter:
         write_json(join(self.path, "manifest.json"), asdict(manifest))
         return manifest
 
-
     def _check_files(self) -> None:
         """Two processes at the same artifact: the second one clears the folder that the first one fills."""
         for entry in self._files:
@@ -477,60 +248,3 @@ class ArtifactWriter:
 def _printable(text: str) -> str:
     """The text with lone surrogates escaped: broken input is kept, and Parquet holds UTF-8 only."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-# ---------------------------------------------------------------- doing a stage once
-
-
-@dataclass(frozen=True)
-class StageResult:
-    manifest: Manifest
-    skipped: bool
-    why: str
-
-
-def artifact_key(stage: str, settings: dict[str, Any], code: str, inputs: Iterable[Manifest]) -> str:
-    """20 hex digits over the stage's settings, its code and the content of its inputs.
-
-    Rejected rows count here: `improve` rewrites what the filter rejected.
-    """
-    return sha256_json([stage, settings, code, [(m.stage, m.content, _rejected_hashes(m)) for m in inputs]])[:20]
-
-
-def _rejected_hashes(manifest: Manifest) -> list[str]:
-    return [entry.sha256 for entry in manifest.files if entry.is_rejected]
-
-
-def do_once(
-    stage: str,
-    *,
-    settings: dict[str, Any],
-    code: str,
-    inputs: list[Manifest],
-    work: Callable[[ArtifactWriter], None],
-    workspace: str,
-) -> StageResult:
-    """Do a stage unless its artifact exists already; say which, and why.
-
-    `settings` must be JSON. `work` fills the writer; it is called only where there is something to do.
-    """
-    key = artifact_key(stage, settings, code, inputs)
-    path = join(workspace, "artifacts", stage, key)
-    if exists(join(path, "manifest.json")):
-        manifest = load_manifest(path)
-        return StageResult(manifest, True, f"unchanged: same settings, code and inputs as {stage}/{key}")
-    writer = ArtifactWriter(
-        path, stage=stage, key=key, settings=settings, code=code,
-        parents=[{"stage": m.stage, "path": m.path, "content": m.content} for m in inputs], shards=join(workspace, "shards"),
-    )
-    work(writer)
-    return StageResult(writer.finish(), False, f"done: no artifact {stage}/{key} yet")
-
-
-def scratch_folder(workspace: str, *parts: str) -> str:
-    """A local folder for files that a trainer writes before they become an artifact; survives a kill."""
-    local = not ("://" in workspace and not workspace.startswith("file://"))
-    base = Path(workspace.removeprefix("file://")) if local else Path(tempfile.gettempdir()) / "posttrain"
-    folder = base.joinpath("scratch", *parts)
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)

@@ -8,7 +8,7 @@ from posttrain.convert.gsm8k import convert_gsm8k
 from posttrain.convert.math_problems import convert_math
 from posttrain.convert.rlvr import convert_ifeval_rows, convert_rlvr
 
-RLVR_FAMILIES: dict[str, Family] = {
+RLVR: dict[str, Family] = {
     "gsm8k": Family(
         convert=convert_gsm8k, kinds=("sft", "rlvr"), columns=("question", "answer", "skill"),
         layout="The worked answer as a conversation, and the question with the number after `####`.",

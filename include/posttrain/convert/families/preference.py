@@ -18,7 +18,7 @@ from posttrain.convert.webgpt import WebGptOptions, convert_webgpt
 HH_COMMIT = "53bb19af48e3dc246069b4a2e757a5ee5caeb549"
 BINARIZED = ("prompt", "chosen", "rejected", "score_chosen", "score_rejected")
 
-PREFERENCE_FAMILIES: dict[str, Family] = {
+PREFERENCES: dict[str, Family] = {
     "preference": Family(
         convert=convert_preference, kinds=("preference",),
         columns=("prompt/conversations", "chosen", "rejected", "system", "chosen_model/chosen-model",
