@@ -153,6 +153,18 @@ def test_columns_of_a_parquet_file_give_what_their_rows_give(family: str) -> Non
     assert compared > 50
 
 
+@pytest.mark.parametrize(("limit", "by_row"), [(64 << 20, 0), (400, 0), (40, 6)])
+def test_columns_with_much_text_are_read_in_parts(limit: int, by_row: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six rows of some 60 bytes: at once, in parts, and one by one where a row alone has too much."""
+    monkeypatch.setattr(in_columns, "BYTES_AT_ONCE", limit)
+    monkeypatch.setattr(in_columns, "SMALLEST_BATCH", 1)
+    raw = pa.array([{"instruction": f"{n}" * 20, "output": "a" * 20} for n in range(6)])
+    found = list(in_columns.pieces(raw))
+    assert [row for start, length, _ in found for row in range(start, start + length)] == [0, 1, 2, 3, 4, 5]
+    assert sum(length for _, length, table in found if table is None) == by_row
+    assert (len(found) > 1) == (limit < 1000)
+
+
 def test_every_reader_is_tried() -> None:
     assert {FAMILIES[family].convert for family in ROWS} == set(READERS)
 

@@ -68,14 +68,12 @@ Reader = Callable[[pa.Table], Conversations]
 
 def pieces(raw: pa.StringArray | pa.StructArray) -> Iterator[tuple[int, int, pa.Table | None]]:
     """(first row, number of rows, their columns) of parts of a column of raw rows; no columns where they are not plain."""
-    if pa.types.is_struct(raw.type):
-        yield 0, len(raw), published_columns(raw) if raw.nbytes <= BYTES_AT_ONCE else None
-        return
+    columns_of = published_columns if pa.types.is_struct(raw.type) else parsed
     todo = [(0, len(raw))]
     while todo:
         start, length = todo.pop()
         try:
-            yield start, length, parsed(raw.slice(start, length))
+            yield start, length, columns_of(raw.slice(start, length))
         except NotPlain:
             if length <= SMALLEST_BATCH:
                 yield start, length, None
@@ -84,7 +82,12 @@ def pieces(raw: pa.StringArray | pa.StructArray) -> Iterator[tuple[int, int, pa.
 
 
 def published_columns(raw: pa.StructArray) -> pa.Table:
-    """Rows that were columns when they were collected. A column without a value in any row is left out, as in `parsed`."""
+    """Rows that were columns when they were collected. A column without a value in any row is left out, as in `parsed`.
+
+    Raises NotPlain for too much text at once.
+    """
+    if raw.nbytes > BYTES_AT_ONCE:
+        raise NotPlain
     columns = zip(raw.type, raw.flatten(), strict=True)
     return pa.table({field.name: column for field, column in columns if column.null_count < len(raw)})
 
