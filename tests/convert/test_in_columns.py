@@ -153,7 +153,7 @@ def test_columns_of_a_parquet_file_give_what_their_rows_give(family: str) -> Non
     assert compared > 50
 
 
-@pytest.mark.parametrize(("limit", "by_row"), [(64 << 20, 0), (400, 0), (40, 6)])
+@pytest.mark.parametrize(("limit", "by_row"), [(64 << 20, 0), (200, 0), (40, 6)])
 def test_columns_with_much_text_are_read_in_parts(limit: int, by_row: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six rows of some 60 bytes: at once, in parts, and one by one where a row alone has too much."""
     monkeypatch.setattr(in_columns, "BYTES_AT_ONCE", limit)
