@@ -328,7 +328,11 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
                 "answer_choices": ["a", "b"],
             },
             qa("q\n", "a"),
-        )
+        ),
+        (
+            {"idx": [5, 0], "inputs_pretokenized": "q", "targets_pretokenized": "a", "is_correct": True, "weight": 1.0},
+            qa("q", "a"),
+        ),
     ],
     "sciriff": [
         (

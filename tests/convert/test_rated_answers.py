@@ -76,16 +76,12 @@ class TestShp:
         draft = pair("shp", self.ROW | {"labels": 1, "score_A": 40, "score_B": 10})
         assert (answers(draft), draft.prompt, draft.tags) == (
             ("Grill it.", "Salt it first."), "스테이크를 어떻게 굽나요?", ("askculinary_train",))
-        assert draft.note is None
-
-    def test_a_label_against_the_scores_is_followed_and_noted(self) -> None:
-        draft = pair("shp", self.ROW | {"labels": 1})
-        assert answers(draft) == ("Grill it.", "Salt it first.") and "the scores are 10 (A) and 40 (B)" in str(draft.note)
 
     @pytest.mark.parametrize(
         ("change", "options", "reason"),
         [
             ({"score_A": 40}, {}, ("tied_pair", "score_B")),
+            ({"labels": 1}, {}, ("rating_contradicts_order", "labels")),  # the card: the label is the higher score
             ({"human_ref_A": "Salt it first. "}, {}, ("tied_pair", "rejected")),
             ({"score_ratio": 1.9}, {"min_ratio": 2.0}, ("margin_too_small", "score_ratio")),
             ({"score_ratio": None, "score_B": 15}, {"min_ratio": 2.0}, ("margin_too_small", "score_ratio")),

@@ -266,8 +266,8 @@ PUBLISHERS: dict[str, Family] = {
         files=tuple(f"{name}_data/*" for name in TULU3_SAMPLE),
     ),
     "p3": Family(
-        convert=convert_p3, columns=("inputs_pretokenized/prompt", "targets_pretokenized/completion"),
-        layout="A prompted task and its answer, without `<|endoftext|>`.",
+        convert=convert_p3, columns=("inputs_pretokenized/prompt", "targets_pretokenized/completion", "is_correct"),
+        layout="A prompted task and its answer, without `<|endoftext|>`; answer choices marked as wrong are refused.",
         origin="bigscience/P3", license="none stated: each data set keeps its own terms", hub="bigscience/P3",
         revision=PARQUET_BRANCH, files=PARQUET_TRAIN,
         tested_on=("train/t0_train/yizhongw__self-instruct/*",),
