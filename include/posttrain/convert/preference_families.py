@@ -93,14 +93,17 @@ PREFERENCE_FAMILIES: dict[str, Family] = {
     ),
     "helpsteer2": Family(
         convert=convert_helpsteer2, join=join_answers, kinds=("preference",), options=HelpSteer2Options,
-        columns=("prompt", "response", "helpfulness", "correctness", "coherence", "complexity", "verbosity"),
-        layout="All answers to one prompt: the highest score (mean, or a weighted sum) over the lowest.",
+        columns=("prompt", "response/response_1, response_2, preference_strength", "helpfulness", "correctness", "coherence",
+                 "complexity", "verbosity"),
+        layout="All answers to one prompt: the highest score (mean, or a weighted sum) over the lowest. Of the preference file's "
+               "two the better one; it holds validation rows too: `where: {split: train}`.",
         origin="nvidia/HelpSteer2", license="CC-BY-4.0", hub="nvidia/HelpSteer2",
         revision="282267c464637a5d169bc4946205f63bec3b8ae2",
     ),
     "nectar": Family(
         convert=convert_nectar, kinds=("preference",), options=NectarOptions, columns=("prompt", "answers", "source"),
-        layout="Chosen: one of the best-ranked answers; rejected: one ranked strictly below it.",
+        layout="Chosen: one of the best-ranked answers; rejected: one ranked strictly below it. TruthfulQA's prompts "
+               "are refused.",
         origin="berkeley-nest/Nectar", license="Apache-2.0, not to compete with OpenAI (card)", non_commercial=True,
         hub="berkeley-nest/Nectar", revision="3c6b4c47fa1cc38869f9f32dce1699f7abad8b06",
     ),

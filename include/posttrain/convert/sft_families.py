@@ -309,7 +309,8 @@ PUBLISHERS: dict[str, Family] = {
     ),
     "pubmedqa": Family(
         convert=convert_pubmedqa, columns=("CONTEXTS/context", "QUESTION", "final_decision", "LONG_ANSWER"),
-        layout="Abstract and question, answered by the decision and the conclusion it rests on.",
+        layout="Abstract and question, answered by the decision and the conclusion it rests on. 500 of the 1,000 labelled "
+               "questions are the benchmark's test set.",
         origin="pubmedqa/pubmedqa", license="MIT", hub="qiaojin/PubMedQA",
         revision="9001f2853fb87cab8d220904e0de81ac6973b318", config="pqa_labeled",
         tested_on=("train/pubmedqa__pubmedqa/ori_pqal.json.gz",),
