@@ -27,7 +27,8 @@ class Line:
 
 
 def flow_view(mixture: Mixture) -> dict[str, Any]:
-    """What the template shows: `picture` (None with fewer than two steps), `steps`, `lines`, `total`, `fallen`, `joined`, `unexplained`.
+    """What the template shows: `picture` (None with fewer than two steps), `steps`, `lines`, `total`, `fallen`, `joined`,
+    `unexplained`.
 
     `unexplained` is None where artifacts before the mixture are gone: then nobody can say.
     """
