@@ -123,14 +123,15 @@ ABOUT = {
     "assistant_turn": "conversations without an answer",
     "alternation": "user and assistant that do not take turns",
     "too_simple": "bare arithmetic of integers below 100 (`2+2는?`, `Calculate 3 plus 4`), one word answered with one word",
-    "special_tokens": "marks of chat templates: any `<\\|name\\|>`, `[INST]`, `<start_of_turn>`, those of DeepSeek, EXAONE, "
-                      "GLM …, a lone `<s>`",
+    "special_tokens": "marks of chat templates: any `<\\|name\\|>` and `<｜name｜>`, `[INST]`, `<start_of_turn>`, those of "
+                      "EXAONE, GLM, Gemma 4 …, a lone `<s>`",
     "encoding": "U+FFFD, control characters, lone surrogates, text decoded with the wrong code page (`Ã©`), by ftfy",
-    "placeholders": "`{{name}}`, unless the row is about templates or holds code",
+    "placeholders": "`{{name}}`, `[Your Name]`, `[회사명]`, unless the row is about templates or holds code",
     "min_tokens": "last answers of fewer tokens than `min_tokens` (1)",
     "max_tokens": "conversations of more tokens than `max_tokens` (16,384)",
     "one_word_answers": "last answers of a single word",
-    "repetition": "answers that LZ4 halves, above MassiveText's shares of repeated lines or n-grams (arXiv 2112.11446, table A1)",
+    "repetition": "answers that LZ4 halves, above MassiveText's shares of repeated lines or n-grams (arXiv 2112.11446, "
+                  "table A1), or with one piece thirty times on end (ㅋㅋㅋ…)",
     "language": "conversations of 200 bytes and more, in none of whose languages the declared one is, by CLD2",
     "model_phrases": "answers with \"as an AI language model\", \"AI 언어 모델로서\" and the like",
     "refusals": "last answers that begin with a refusal, outside the category safety",
@@ -152,8 +153,9 @@ SEEN = {
     "too_simple": "Bare sums, and exchanges such as 휴 → 아이구. Some of the Korean exchanges are good small talk in one word.",
     "special_tokens": "Two rows in all: an answer that goes on with a user turn of its own, and one with a lone `</s>`.",
     "encoding": "Â£ and naÃ¯ve in crawled news, C1 characters in film plots, U+FFFD where formulas were copied. No false alarm.",
-    "placeholders": "An error message of Wikipedia templates in the passages, {{lang}}. The identity set's {{name}} is refused "
-                    "by its converter before.",
+    "placeholders": "Blanks of letters and announcements ([Your Name], [Company Name]), which a writer may well leave: hence "
+                    "only reported. An error message of Wikipedia templates in the passages, {{lang}}. The identity set's "
+                    "{{name}} is refused by its converter before.",
     "min_tokens": "The empty answers again.",
     "one_word_answers": "Labels, spans and yes/no of task sets, as they should be; a few lazy answers elsewhere.",
     "repetition": "Loops of weak models (PandaLM's and Self-Instruct's answers), which are two rows in three. Of the others many "
@@ -200,6 +202,7 @@ Fewer rows than `count` are an error that says how many were left, and why.
 - `language` judges the first 1,000 characters; a row with " the " (or Korean 니다) is taken for English (Korean) unseen.
 - A resident number without its hyphen counts only with a right check digit, in a text that speaks of such numbers. With the
   hyphen the date decides: numbers given out since October 2020 have no check digit.
+- Numbers such as 1588-1234 (a Korean company's) are no personal data here: the 49 texts of that form in these rows are years.
 - A masked row's ground truth is not masked. The raw shards and rejected rows keep what they hold.
 - `<think>` and other reasoning tags are no special tokens; `<unk>`, `<pad>` and BERT's are not either: no chat template has them.
 """

@@ -157,6 +157,7 @@ REASONS: dict[str, str] = {
     "unknown_verifier": "the row names a verifier that does not exist",
     "template_placeholder": "the text holds an unfilled placeholder such as {{name}}",
     "not_selected": "the recipe's `where` or the family's sample does not take the row",
+    "wrong_answer": "the publisher marks the answer as a wrong one: it is there to be compared with the right one",
     "harmful_answer": "the publisher labels the answer as harmful: it is there to train classifiers",
     "test_split_row": "the row belongs to a test split, which must never be trained on",
     "eval_prompt": "the row's own source column says that its prompt comes from an eval set",

@@ -222,4 +222,10 @@ def test_nothing_to_read(content: str, says: str, tmp_path: Path, capsys: pytest
 def test_a_file_without_a_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rows.docx").write_text("x")
     code, _, err = run(capsys, "doctor", tmp_path / "rows.docx")
-    assert code == 1 and "no reader for this ending" in err
+    assert code == 2 and "no reader for this ending" in err and "ValueError" not in err
+
+
+def test_a_conversion_that_keeps_nothing_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "q", "output": "a"}\n')
+    code, out, err = run(capsys, "convert", "--family", "kto", "--in", tmp_path / "rows.jsonl", "--out", tmp_path / "out")
+    assert code == 0 and "kept 0" in out and "`python -m posttrain doctor FILE`" in err

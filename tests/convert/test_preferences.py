@@ -39,6 +39,8 @@ class TestPreference:
                 "chosen": {"from": "gpt", "value": RIGHT},
                 "rejected": {"from": "gpt", "value": WRONG},
             },
+            {"instruction": QUESTION, "input": "", "chosen": RIGHT, "rejected": WRONG},
+            {"system": "", "question": QUESTION, "chosen": RIGHT, "rejected": WRONG},
         ],
         ids=[
             "texts",
@@ -46,6 +48,8 @@ class TestPreference:
             "prompt beside conversations",
             "prompt and completions",
             "conversations with two ends",
+            "Alpaca's columns",
+            "a question between a system text and two answers",
         ],
     )
     def test_every_form_gives_the_same_pair(self, row: Any) -> None:  # AX30
@@ -70,6 +74,13 @@ class TestPreference:
         draft = pair("preference", row)
         assert [m.content for m in draft.rejected] == ["s", "1", "2", "3", "bad"]
         assert (draft.prompt, draft.chosen_model, draft.rejected_model) == ("1", "gpt-4", "alpaca-7b")
+
+    def test_alpacas_input_history_and_system_belong_to_the_prompt(self) -> None:
+        row = {"system": "s", "history": [["1", "2"]], "instruction": "Rewrite.", "input": "A text.", "chosen": "good",
+               "rejected": "bad"}
+        draft = pair("preference", row)
+        assert [m.content for m in draft.chosen] == ["s", "1", "2", "Rewrite.\n\nA text.", "good"]
+        assert [m.content for m in draft.rejected] == ["s", "1", "2", "Rewrite.\n\nA text.", "bad"]
 
 
 class TestHhRlhf:
@@ -96,13 +107,22 @@ class TestKto:
 
     @pytest.mark.parametrize(
         "row",
-        [{"messages": list(TURNS)}, {"prompt": "q", "completion": "a"}, {"prompt": [TURNS[0]], "completion": [TURNS[1]]}],
+        [{"messages": list(TURNS)}, {"prompt": "q", "completion": "a"}, {"prompt": [TURNS[0]], "completion": [TURNS[1]]},
+         {"instruction": "q", "input": "", "output": "a"}],
     )
     @pytest.mark.parametrize("label", [True, False])
     def test_the_label_says_which_side_is_known(self, row: dict[str, Any], label: bool) -> None:
         draft = pair("kto", row | {"label": label})
         known, other = (draft.chosen, draft.rejected) if label else (draft.rejected, draft.chosen)
         assert ([m.content for m in known], other, draft.prompt) == (["q", "a"], (), "q")
+
+    @pytest.mark.parametrize("row", [
+        {"instruction": "Rewrite.", "input": "A text.", "output": "a", "kto_tag": False},
+        {"conversations": [{"from": "human", "value": "Rewrite.\n\nA text."}, {"from": "gpt", "value": "a"}], "kto_tag": False},
+    ])
+    def test_llama_factorys_name_of_the_label(self, row: dict[str, Any]) -> None:
+        draft = pair("kto", row)
+        assert ([m.content for m in draft.rejected], draft.chosen) == (["Rewrite.\n\nA text.", "a"], ())
 
 
 class TestPandaLm:
@@ -116,3 +136,33 @@ class TestPandaLm:
         draft = pair("pandalm", row)
         assert (draft.prompt, draft.chosen[-1].content) == ("Rewrite.\n\nA text.", chosen)
         assert draft.chosen_model == {"one": "bloom-7b", "two": "llama-7b"}[chosen]
+
+    def test_the_votes_may_be_texts_under_the_names_of_the_publishers_page(self) -> None:
+        draft = pair("pandalm", self.ROW | {"label_0": "2", "label_1": "1", "label_2": "2"})
+        assert draft.chosen[-1].content == "two"
+
+
+class TestPandaLmTraining:
+    """The 300,000 rows that the judge was trained on: gpt-3.5's verdict instead of people's votes."""
+
+    INPUTS = {"instruction": "Find an example of the given kind of data", "input": "Qualitative data",
+              "response1": "Customer feedback.", "response2": "A customer\n\nreview."}
+    SEQUENCE = ("Below are two responses for a given task. The task is defined by the Instruction with an Input that provides "
+                "further context. Evaluate the responses and generate a reference answer for the task.\n\n### Instruction:\n"
+                "Find an example of the given kind of data\n\n### Input:\nQualitative data\n\n### Response 1:\n"
+                "Customer feedback.\n\n### Response 2:\nA customer\n\nreview.\n\n### Evaluation:\n")
+
+    @pytest.mark.parametrize("row", [
+        {"inputs": INPUTS, "outputs": {"evaluation_result": "2", "evaluation_reason": "…", "reference_response": "…"}},
+        {"inputs": INPUTS, "output": "2\n\n### Reason: clearer\n\n### Reference: An interview.\n"},
+        {"input_sequence": SEQUENCE, "output_sequence": "2\n\n### Reason: clearer\n\n### Reference: An interview.\n"},
+    ], ids=["the publisher's page", "a verdict as text", "rendered"])
+    def test_the_verdict_decides(self, row: dict[str, Any]) -> None:
+        draft = pair("pandalm", row)
+        assert draft.prompt == "Find an example of the given kind of data\n\nQualitative data"
+        assert (draft.chosen[-1].content, draft.rejected[-1].content) == ("A customer\n\nreview.", "Customer feedback.")
+
+    def test_a_rendered_row_without_an_input(self) -> None:
+        text = self.SEQUENCE.replace("\n\n### Input:\nQualitative data", "")
+        draft = pair("pandalm", {"input_sequence": text, "output_sequence": "1\n\n### Reason: shorter"})
+        assert (draft.prompt, draft.chosen[-1].content) == ("Find an example of the given kind of data", "Customer feedback.")

@@ -183,6 +183,8 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
             qa("질문?", "답.", language="ko"),
         ),
         ({"inputs": "q", "targets": "a", "language": "Standard Malay", "language_code": "zsm"}, qa("q", "a", language="ms")),
+        # a code of ISO 639-3 that CLDR does not name
+        ({"inputs": "q", "targets": "a", "language": "South Levantine", "language_code": "ajp"}, qa("q", "a", language="ajp")),
     ],
     "self_instruct": [
         (
@@ -221,6 +223,10 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
             qa("질문?", "답.", raw_id="cf1267ca", language="ko", tags=("gpt-4-0314",)),
         ),
         ({"conversation_hash": "b", "conversation": [USER, ANSWER], "language": "Nolang"}, qa("질문?", "답.", raw_id="b")),
+        ({"conversation_hash": "c", "conversation": [USER, ANSWER], "language": "Bengali"},
+         qa("질문?", "답.", raw_id="c", language="bn")),
+        ({"conversation_hash": "d", "conversation": [USER, ANSWER], "language": "Nynorsk"},
+         qa("질문?", "답.", raw_id="d", language="nn")),
     ],
     "lmsys_chat": [
         (
@@ -328,7 +334,11 @@ ROWS: dict[str, list[tuple[dict[str, Any] | list[str], Expected]]] = {
                 "answer_choices": ["a", "b"],
             },
             qa("q\n", "a"),
-        )
+        ),
+        (
+            {"idx": [5, 0], "inputs_pretokenized": "q", "targets_pretokenized": "a", "is_correct": True, "weight": 1.0},
+            qa("q", "a"),
+        ),
     ],
     "sciriff": [
         (

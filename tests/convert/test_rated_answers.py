@@ -76,16 +76,12 @@ class TestShp:
         draft = pair("shp", self.ROW | {"labels": 1, "score_A": 40, "score_B": 10})
         assert (answers(draft), draft.prompt, draft.tags) == (
             ("Grill it.", "Salt it first."), "스테이크를 어떻게 굽나요?", ("askculinary_train",))
-        assert draft.note is None
-
-    def test_a_label_against_the_scores_is_followed_and_noted(self) -> None:
-        draft = pair("shp", self.ROW | {"labels": 1})
-        assert answers(draft) == ("Grill it.", "Salt it first.") and "the scores are 10 (A) and 40 (B)" in str(draft.note)
 
     @pytest.mark.parametrize(
         ("change", "options", "reason"),
         [
             ({"score_A": 40}, {}, ("tied_pair", "score_B")),
+            ({"labels": 1}, {}, ("rating_contradicts_order", "labels")),  # the card: the label is the higher score
             ({"human_ref_A": "Salt it first. "}, {}, ("tied_pair", "rejected")),
             ({"score_ratio": 1.9}, {"min_ratio": 2.0}, ("margin_too_small", "score_ratio")),
             ({"score_ratio": None, "score_B": 15}, {"min_ratio": 2.0}, ("margin_too_small", "score_ratio")),
@@ -211,9 +207,27 @@ class TestHelpSteer2:
     def test_a_mark_at_the_very_beginning(self) -> None:
         assert [m.content for m in prompt_turns("<extra_id_1>User\nq")] == ["q"]
 
+    PREFERENCE = {
+        "split": "train", "prompt": "q", "response_1": "first", "response_2": "second", "preference_strength": 1,
+        "preference_statement": "@Response 2 is better.", "preference_elaboration": "…",
+    }
+
+    @pytest.mark.parametrize(("strength", "chosen"), [(-3, "first"), (-1, "first"), (1, "second"), (3, "second")])
+    def test_the_preference_file_names_the_better_of_two(self, strength: int, chosen: str) -> None:
+        draft = self.joined(self.PREFERENCE | {"preference_strength": strength})
+        assert (draft.prompt, draft.chosen[-1].content) == ("q", chosen)
+
+    def test_two_preference_rows_of_one_prompt_are_two_pairs(self) -> None:
+        rows = [("f", n, self.PREFERENCE | {"response_1": str(n)}) for n in range(2)]
+        assert [answers(pair("helpsteer2", value))[1] for value, _ in join_answers(rows)] == ["0", "1"]
+
     @pytest.mark.parametrize(
         ("rows", "options", "reason"),
         [
+            ((PREFERENCE | {"preference_strength": 0},), {}, "tied_pair"),
+            ((PREFERENCE,), {"margin": 2}, "margin_too_small"),
+            ((PREFERENCE | {"preference_strength": None},), {}, "missing_field"),
+            ((PREFERENCE | {"response_2": None},), {}, "missing_field"),
             ((LONG,), {}, "too_few_answers"),
             ((LONG, LONG | {"response": "other"}), {}, "tied_pair"),
             ((LONG, SHORT), {"min_score": 3.5}, "rated_too_low"),
@@ -265,6 +279,19 @@ class TestNectar:
         row = nectar("q", ("best\n\nHuman: more?", 1), ("second", 2), ("third", 3))
         assert answers(pair("nectar", row, top=1)) == ("second", "third")
 
+    def test_an_answer_that_fills_a_second_place_counts_once_at_its_best(self) -> None:
+        """The card: where fewer than seven answers differ, one is repeated. The copy would be rejected for itself, or for a
+        worse one."""
+        row = nectar("q", ("a", 1), ("b", 2), ("a ", 3))
+        assert answers(pair("nectar", row, top=1)) == ("a", "b")
+        assert {answers(pair("nectar", nectar(f"q{n}", ("a", 1), ("b", 2), ("a", 3)))) for n in range(30)} == {("a", "b")}
+        assert refused("nectar", nectar("q", ("a", 1), ("a", 2))) == ("too_few_answers", "answers")
+
+    def test_prompts_of_an_eval_set_are_refused(self) -> None:
+        """The card: all of UltraFeedback's prompts stand among them, under the names that UltraFeedback gives their sources."""
+        row = nectar("q", ("a", 1), ("b", 2), source=("sharegpt", "truthful_qa"))
+        assert refused("nectar", row) == ("eval_prompt", "source")
+
     def test_the_subset(self) -> None:
         row = nectar("q", ("a", 1), ("b", 2))
         assert pair("nectar", row, subset="lmsys-chat-1m")
@@ -298,6 +325,14 @@ class TestWebGpt:
         assert (draft.prompt, answers(draft)) == ("하늘은 왜 파란가요?", ("Rayleigh scattering [1].", "Scattering [1, 2]."))
         turned = self.ROW | {"score_0": 0.5, "score_1": -0.5}
         assert answers(pair("webgpt", turned, citations="remove")) == ("Scattering.", "Rayleigh scattering.")
+
+    def test_a_line_of_the_publishers_own_file_is_two_answers(self) -> None:
+        line = [{"question": self.ROW["question"], "quotes": self.ROW[f"quotes_{n}"], "answer": self.ROW[f"answer_{n}"],
+                 "tokens": {}, "score": self.ROW[f"score_{n}"]} for n in (0, 1)]
+        assert answers(pair("webgpt", line)) == ("Rayleigh scattering [1].", "Scattering [1, 2].")
+        assert refused("webgpt", line[:1]) == ("too_few_answers", "row")
+        assert refused("webgpt", [line[0], line[1] | {"question": {"full_text": "another"}}]) == ("prompts_differ", "question")
+        assert refused("webgpt", [line[0], "text"]) == ("wrong_type", "row")
 
     @pytest.mark.parametrize(
         ("change", "options", "reason"),

@@ -18,6 +18,7 @@ def kinds(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", [
+    "메일은 hong＠naver.com입니다", "ｈｏｎｇ＠ｎａｖｅｒ．ｃｏｍ",
     "메일은 hong.gildong@naver.com입니다", "Write to a_b+c@mail.co.kr.", "x@y.io", "<john@company.com>", "연락처:kim@daum.net",
 ])
 def test_addresses(text: str) -> None:
@@ -37,7 +38,8 @@ def test_nobodys_addresses(text: str) -> None:
     "(02) 3456-7890",
     "031-123-4567로 연락", "070-1234-5678", "+82 10-1234-5678", "+82-2-3456-7890", "+1 212-736-5000", "(212) 736-5000",
     "1-212-736-5000",
-    "212.736.5000", "+49 30 901820", "+44 20 7946 0958",
+    "212.736.5000", "+49 30 901820", "+44 20 7946 0958", "82-10-1234-5678", "0082-10-1234-5678", "０１０－１２３４－５６７８",
+    "０１０１２３４５６７８", "（０２） 3456-7890", "전화：０３１－１２３－４５６７", "＋８２ １０ １２３４ ５６７８",
 ])
 def test_telephone_numbers(text: str) -> None:
     assert kinds(text) == ["phone"]
@@ -46,7 +48,8 @@ def test_telephone_numbers(text: str) -> None:
 @pytest.mark.parametrize("text", [
     "555-0123", "(212) 555-0123", "800-273-8255", "1-888-628-9454", "2019-2020-2021", "2024-01-15", "3.14159-2.71828", "010",
     "1234-5678",
-    "123 + 4567 8901", "192.168.100.1234", "x = 256626720691 + 1", "1588-1234", "0.212.736.5000", "978-89-1234-567-8",
+    "123 + 4567 8901", "192.168.100.1234", "x = 256626720691 + 1", "1588-1234", "1588-1603", "182-10-1234-5678",
+    "２０２４－０１－１５", "１２３４－５６７８", "0.212.736.5000", "978-89-1234-567-8",
 ])
 def test_other_numbers(text: str) -> None:
     assert kinds(text) == []
@@ -58,7 +61,7 @@ def test_other_numbers(text: str) -> None:
     ("The sum is 9001011234568", False),  # without the hyphen the text must speak of such numbers
     ("901301-1234567", False), ("900230-1234567", False), ("900101-9234567", False), ("040229-3123456", True),
     ("030229-3123456", False),
-    ("900101–1234568", True), ("12900101-1234568", False), ("900101-12345678", False),
+    ("９００１０１－１２３４５６８", True), ("900101–1234568", True), ("12900101-1234568", False), ("900101-12345678", False),
 ])
 def test_resident_registration_numbers(text: str, found: bool) -> None:
     assert (kinds(text) == ["resident_number"]) == found
@@ -93,6 +96,11 @@ def test_masking_a_pair_masks_its_prompt() -> None:
     masked = judge_example(example, Filter(personal_data="mask")).example
     assert isinstance(masked, PreferencePair)
     assert masked.prompt == "[EMAIL]?" == masked.rejected[0].content and masked.rejected[1].content == "[EMAIL]"
+
+
+def test_full_width_data_is_masked_and_the_text_around_it_stays() -> None:
+    text = "담당：홍길동（０１０－１２３４－５６７８，ｈｏｎｇ＠naver.com），내선 １２３"
+    assert mask_text(text, KINDS) == "담당：홍길동（[PHONE]，[EMAIL]），내선 １２３"
 
 
 def test_masking_twice_changes_nothing_more() -> None:

@@ -102,6 +102,10 @@ def test_honest_letters_are_no_broken_encoding(text: str) -> None:
 @pytest.mark.parametrize(("text", "spoken"), [
     ("Hello {{name}}, I am {{ author }}.", True), ("저는 {{name}}입니다.", True), ("Dear {{customer_name}}", True),
     ("{{이름}}님, 안녕하세요.", True), ("{{ 회사 이름 }}에 오신 것을 환영합니다.", True),
+    ("Best,\n[Your Name]", True), ("Dear [Recipient's Name],", True), ("[insert date here]", True), ("[회사명] 귀하", True),
+    ("[이름]님, 안녕하세요.", True), ("Name the capital of <insert name of a foreign country>.", True),
+    ("A template of a letter: Dear [Your Name]", False), ("[your]", False), ("row[company id]", False), ("[Company]", False),
+    ("[Chorus]", False), ("dict[name]", False), ("[이름 짓기]", False),
     ("In Jinja you write {{ user.name }}.", False), ("```\n{{name}}\n```", False), ("\\frac{{a}}{{b}}", False), ("x^{{abc}}",
     False),
     ("{{1}}", False), ("{name}", False), ('{"a": {"b": {}}}', False),
@@ -116,6 +120,9 @@ def test_unfilled_placeholders(text: str, spoken: bool) -> None:
     ("AI 언어 모델로서 저는 감정이 없습니다.", True), ("저는 인공지능이기 때문에 모릅니다.", True),
     ("저는 AI 언어모델입니다.", True), ("I'm just an AI, so I cannot taste.", True),
     ("As an artificial intelligence, I do not sleep.", True),
+    ("저는 언어 모델이에요.", True), ("저는 인공지능입니다.", True), ("저는 AI 챗봇이라 모릅니다.", True),
+    ("저는 인공지능입니다만 감정은 없습니다.", True), ("As a machine learning model, I cannot feel.", True),
+    ("저는 인공지능을 공부합니다.", False), ("저는 AI 회사에 다닙니다.", False),
     ("저는 인공지능으로서 감정이 없습니다.", True), ("As an artificial intelligence researcher, she", False),
     ("As an AIDS researcher", False), ("An AI language model predicts the next word.", False),
     ("인공지능 모델을 학습시킵니다.", False),
@@ -137,6 +144,11 @@ def test_phrases_in_which_a_model_speaks_of_itself(text: str, spoken: bool) -> N
     "<think>\nThey ask for a lock.\n</think>\n\nI can't assist with that.",
     "I apologize, but I cannot provide that.", "My apologies, but I'm not able to assist with that.",
     "I'm afraid I can't do that.", "I must decline this request.", "I refuse to answer that.",
+    "I won't be able to assist with that.", "I don't feel comfortable helping with that.", "I'm not comfortable writing that.",
+    "I'd rather not answer that.", "해당 요청은 수행할 수 없습니다.", "저는 그 질문에 답할 수 없습니다.",
+    "답변해 드릴 수 없습니다.",
+    "그런 내용은 작성해 드릴 수 없습니다.", "미안하지만 그건 안 돼요. 도와줄 수 없어요.", "불법적인 활동은 도와드리지 않습니다.",
+    "저는 인공지능이라서 의견을 말할 수 없습니다.", "죄송합니다. 저는 그런 요청을 도와드릴 수가 없습니다.",
     "죄송합니다. 해당 요청은 들어드릴 수 없습니다.", "불법적인 활동은 도울 수 없습니다.", "그 요청은 도와드리기 어렵습니다.",
 ])
 def test_refusals_are_reported_outside_the_safety_category(answer: str) -> None:
@@ -149,6 +161,9 @@ def test_refusals_are_reported_outside_the_safety_category(answer: str) -> None:
     "I can help with that.", "Sorry to hear that! Rest and drink water.", "You cannot provide two keys to one lock.",
     "I apologize for the delay; the answer is 4.", "I'm afraid of heights, and I can't climb.", "Refuse bags are green.",
     "죄송합니다. 앞의 답을 고치면 4입니다.", "빛보다 빠른 물체는 있을 수 없습니다.", "이 문제는 손으로 풀기 어렵습니다.",
+    "컴퓨터는 그 작업을 수행할 수 없습니다.", "기쁨을 말로 다 말할 수 없습니다.", "I won't be able to sing like her.",
+    "I'd rather not answer, said the fox, and ran away.", "그는 저를 도와주지 않습니다.",
+    "요청이 오면 수행할 수 없는 작업을 적습니다.",
     "죄송하다는 말은 이렇게 씁니다.", "이 문제는 두 가지로 풀 수 있습니다.", "A long answer. " * 40 + "I cannot provide more.",
 ])
 def test_honest_answers_are_no_refusals(answer: str) -> None:
@@ -163,7 +178,8 @@ LONG_KO = "태양은 우리 태양계의 중심에 있는 별이며, 모든 행�
 
 @pytest.mark.parametrize(("answer", "spoken"), [
     (LONG + "It is made of", True), (LONG + "It has hydrogen,", True), (LONG + "These are its parts:", True), (LONG + "(", True),
-    (LONG_KO + "그리고", True), (LONG_KO + "태양은 크기 때문에", True), (LONG + "```python\nprint(1)", True),
+    (LONG_KO + "그리고", True), (LONG_KO + "예를 들어", True),
+    (LONG_KO + "따라서", True), (LONG_KO + "태양은 크기 때문에", True), (LONG + "```python\nprint(1)", True),
     (LONG, False), (LONG_KO, False), (LONG + "```python\nprint(1)\n```", False), (LONG + "See https://example.org/sun/", False),
     (LONG + "int x = 1;", False), ("It is made of", False), (LONG + "```\nprint(1)\nHope this helps!", False),
 ])
@@ -188,6 +204,16 @@ def test_an_answer_that_repeats_a_few_words() -> None:
     assert reported(row("반복", "나는 사과를 " * 20), "repetition") == "'나는 사과를' stands 20 times in 40 words"
 
 
+@pytest.mark.parametrize("text", ["ㅋ" * 300, "하하" * 200, "word" * 100, "네, 좋아요! " + "가나다" * 60, "no-" * 200])
+def test_an_answer_that_repeats_a_piece_without_a_space(text: str) -> None:
+    assert reported(row("Repeat this", text), "repetition") is not None
+
+
+def test_the_detail_of_a_repeated_piece() -> None:
+    """"좋아요! " has 5 characters, the run 300: .98 of the answer, and .20 is allowed."""
+    assert reported(row("웃어 줘", "좋아요! " + "ㅋ" * 300), "repetition") == "'ㅋ' stands 300 times on end, 98 % of the answer"
+
+
 def test_the_shares_of_repetition_are_the_recipes() -> None:
     text = "\n".join(["A line that stands here",
     "and another one below it"] * 2 + [f"the line number {n} of them" for n in range(16)])
@@ -198,7 +224,8 @@ def test_the_shares_of_repetition_are_the_recipes() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    ENGLISH, "def f(a):\n    return a\n\n" + "}\n" * 20,
+    ENGLISH, ENGLISH + "\n" + "=" * 100, "A line: " + "-" * 300, "Zeros: " + "0" * 300, "S" + "o" * 39 + " " + ENGLISH,
+    "def f(a):\n    return a\n\n" + "}\n" * 20,
     "| a | b |\n|---|---|\n" + "\n".join(f"| {n} | {n * n} |" for n in range(9)),
     "Tom has 3 apples. He buys 4 apples. 3 + 4 = 7. He has 7 apples.\n#### 7",
 ])

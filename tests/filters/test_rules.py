@@ -116,7 +116,8 @@ def test_a_prompt_for_rlvr_ends_with_the_user() -> None:
     "23 + 19는 얼마인가요?", "3 * 4는 몇인가요?", "5−3?", "1+2+3?", "2+2=", "2+2",
     "１＋１은?", "two plus two?", "What is seven times eight?", "Please compute 4+5.", "Can you tell me what 3 times 4 is?",
     "Add 2 and 3.", "일 더하기 일은?", "셋 빼기 둘은 얼마예요?", "2와 3을 더하면?", "9에서 4를 빼면 얼마인가요?",
-    "두 수 2와 3을 더하세요", "2+2를 계산해 주세요.",
+    "두 수 2와 3을 더하세요", "2+2를 계산해 주세요.", "2+2의 값을 구하시오.", "1 더하기 1은 얼마죠?", "이십 더하기 삼십오는?",
+    "계산: 3+5",
 ])
 def test_ax4_bare_arithmetic_is_too_simple(prompt: str) -> None:
     assert reason(sft(prompt, "It is what it is.")) == "too_simple"
@@ -129,7 +130,8 @@ def test_ax4_bare_arithmetic_is_too_simple(prompt: str) -> None:
     "사과를 2개 가지고 있는데, 2개를 더 샀다면 사과는 총 몇 개인가요? 답을 설명해 주세요.",
     "You have 2 apples and buy 2 more; how many in all? Explain.",
     "Why is 2+2=4?", "2+2는 왜 4인가요?", "What is 347*982?", "x+2=4?", "What is 2+2 in base 3?", "2x + 5 = 15",
-    "Capital of France?", "Two plus two equals what in the novel 1984?", "이 더하기라는 말은 무슨 뜻인가요?",
+    "십자군은 왜 떠났나요?", "계산: 이자 3+5%", "Capital of France?",
+    "Two plus two equals what in the novel 1984?", "이 더하기라는 말은 무슨 뜻인가요?",
     "Add 2 eggs and 3 cups of flour.",
     "물과 기름을 더하면?", "Divide ninety by seven hundred.", "Can you tell me what one plus one means?",
     "Add 2+2 apples to the basket and tell a story.", "양파는 어떤 식물 부위인가요? 그리고 고구마는 뿌리인가요?",
@@ -155,6 +157,22 @@ def test_a_simple_turn_inside_a_longer_conversation_is_kept() -> None:
 # ---------------------------------------------------------------- special tokens, length
 
 
+@pytest.mark.parametrize("token", [
+    "<｜tool▁calls▁begin｜>", "<｜fim▁hole｜>", "<｜hy_User｜>",  # DeepSeek, Hunyuan: any name between full-width bars
+    "<|turn>", "<turn|>", "<channel|>", "]~b]", "[e~[", "<seed:bos>", "<BOS_TOKEN>", "<用户>", "[|tool|]", "[sMASK]",
+    "<start_of_image>", "[/THINK]", "<role>HUMAN</role>",
+])
+def test_marks_of_newer_templates(token: str) -> None:
+    assert reason(sft("Tell me", f"An answer. {token}And more")) == "special_token"
+
+
+@pytest.mark.parametrize("text", ["[|x; y|]", "a ｜ b", "<|", "x <turn| y", "[THINK about it]", "[/think-tank]",
+                                  "<role>Assistant</role>",
+                                  "if (a]~b) return", "F# writes [|1; 2|]", "<seed:word>"])
+def test_what_only_looks_like_them(text: str) -> None:
+    assert reason(sft("Tell me", text + " and so on")) is None
+
+
 @pytest.mark.parametrize("token", SPECIAL_TOKENS)
 def test_special_tokens_in_any_turn_and_letter_case(token: str) -> None:
     assert reason(sft("Tell me", f"An answer{token}")) == "special_token"
@@ -166,9 +184,11 @@ def test_special_tokens_in_any_turn_and_letter_case(token: str) -> None:
     ("It costs <s>10</s> 8 dollars.", False),  # HTML: struck out
     ("<s>old</s> and <s>older</s>", False),
     ("<s>Tell me a joke</s>", True), ("An answer</s>", True), ("<s> An answer", True),
+    ("Use vector<s> to hold it.", False), ("class Stack<S> extends Base<S> {}", False), ("f<s>(x) and g<s>(y)", False),
+    ("vector<s> <s> An answer", True), ("vector<s></s>", False), ("The end</s>", True), ("안녕<s>하세요", True),
     ("In HTML, <strong> is bold; <br> breaks the line; a < b | c > d", False), ("pipe <| and |>", False),
 ])
-def test_strike_out_is_no_sentence_mark(text: str, dropped: bool) -> None:
+def test_strike_out_and_a_type_in_angle_brackets_are_no_sentence_marks(text: str, dropped: bool) -> None:
     assert reason(sft("Tell me", text)) == ("special_token" if dropped else None)
 
 

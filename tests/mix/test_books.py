@@ -13,8 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from posttrain.cli import app
-from posttrain.mix.books import keep_books
+from posttrain.collect import collect
+from posttrain.convert import convert_source
+from posttrain.mix.books import books_of, keep_books
+from posttrain.recipe import Source
 from posttrain.run import Run
+from posttrain.storage import ArtifactWriter
 
 
 def test_every_row_of_a_run_is_explained(nights: tuple[Run, Run]) -> None:
@@ -35,6 +39,36 @@ def test_the_chain_goes_from_the_pool_to_the_mixture(nights: tuple[Run, Run]) ->
     assert chain["decontaminated"] - chain["mixed"] == dropped["mix", "not_sampled"]
     read = sum(run.manifest("mix").by_source[source]["read"] for source in books.sources())
     assert read == sum(books.chain(source)["decontaminated"] for source in books.sources())
+
+
+ANSWERS = [{"prompt": "q", "response": text, **dict.fromkeys(("helpfulness", "correctness", "coherence", "complexity"), score),
+            "verbosity": 1} for text, score in (("a", 4), ("b", 1), ("c", 0))]
+MESSAGES = [{"message_id": n, "parent_id": parent, "message_tree_id": "1", "text": f"text {n}", "role": role, "lang": "en"}
+            for n, parent, role in (("1", None, "prompter"), ("2", "1", "assistant"), ("3", "2", "prompter"),
+                                    ("4", "3", "assistant"))]
+
+
+@pytest.mark.parametrize(("family", "rows", "joined"), [("helpsteer2", ANSWERS, 2), ("oasst", MESSAGES, 3)])
+def test_rows_that_become_one_example_together_are_explained(
+    family: str, rows: list[Any], joined: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three answers to a prompt are a pair; four messages are a conversation. One row more is missing, and nobody can say why."""
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"no": "row"}]), encoding="utf-8")
+    spec = Source.model_validate({"name": "s", "family": family, "origin": "here", "license": "MIT",
+                                  "load": {"kind": "file", "path": "rows.jsonl"}})
+    raw = ArtifactWriter(str(tmp_path / "raw"), stage="collect")
+    collect(spec, tmp_path, 0, raw)
+    collected = raw.finish()
+    out = ArtifactWriter(str(tmp_path / "converted"), stage="convert",
+                         parents=[{"stage": "collect", "path": collected.path, "content": collected.content}])
+    convert_source(collected, spec, out)
+    converted = out.finish()
+    books = books_of("run", "recipe", [collected, converted], [])
+    assert (books.unexplained, books.problems) == (0, [])
+    assert [(e.stage, e.kept, e.joined, e.written) for e in books.entries] == [
+        ("collect", len(rows) + 1, 0, len(rows) + 1), ("convert", len(rows), joined, 1)]
+    converted.facts["joined"]["s"] -= 1
+    assert books_of("run", "recipe", [collected, converted], []).unexplained == 1
 
 
 def test_the_books_lie_in_the_folder_of_the_run(nights: tuple[Run, Run]) -> None:

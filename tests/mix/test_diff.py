@@ -105,6 +105,24 @@ def test_mixtures_of_files_are_compared_by_the_files(tmp_path: Path, monkeypatch
     assert [setting.stage for setting in found.settings] == ["file"]
 
 
+def test_rows_that_moved_up_in_their_file_are_told_from_rewritten_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows without an id are named by their place: the first of five goes, the last is rewritten, the others move up by one."""
+    monkeypatch.chdir(tmp_path)
+
+    def mixed(name: str, answers: list[str]) -> Manifest:
+        lines = [{"messages": [{"role": "user", "content": f"Why {a}?"}, {"role": "assistant", "content": a}]} for a in answers]
+        Path("rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        done = CliRunner().invoke(app, ["mix", "--in", "rows.jsonl", "--out", name, "--json"])
+        assert done.exit_code == 0, done.output
+        return find_mixture(str(tmp_path / name), str(tmp_path))
+
+    found = compare_mixtures(mixed("a", ["0", "1", "2", "3", "4"]), mixed("b", ["1", "2", "3", "four"]))
+    assert {(r.what, r.why, r.rows, tuple(r.examples)) for r in found.reasons} == {
+        ("changed", "the input files differ: the row moved, A has its text under another id", 3, ("rows_0", "rows_1", "rows_2")),
+        ("changed", "the input files differ", 1, ("rows_3",)),
+        ("removed", "the input files differ: B has no such row", 1, ("rows_4",))}
+
+
 def test_the_command(nights: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTTRAIN_WORKSPACE", nights[0].workspace)
     shown = CliRunner().invoke(app, ["diff", "monday", "tuesday"])

@@ -345,6 +345,7 @@ def test_only_a_mixture_has_such_a_page(run: Run, tmp_path: Path) -> None:
     ("대한민국의 수도는 어디인가요?", "어디 …?", ""),
     ("이것은 맞는 말인가요?", "예/아니오?", ""),
     ("안녕하세요", "기타", ""),
+    ("빵에 대한 사실 3가지를 적어 주세요", "적다", "사실"), ("10개를 골라 주세요", "고르다", ""),
 ])
 def test_what_a_prompt_asks_for(prompt: str, verb: str, thing: str) -> None:
     assert asks_for(prompt) == (verb, thing)

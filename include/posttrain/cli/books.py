@@ -62,6 +62,8 @@ def books(
         typer.echo()
         dropped = [[stage, source, reason, f"{rows:,}"] for stage, source, reason, rows in found.reasons()]
         typer.echo(table(["dropped by", "source", "reason", "rows"], dropped, right=(3,)) if dropped else "no row was dropped")
+        for stage, source, rows in found.joined():
+            typer.echo(f"{stage} {source}: {rows:,} rows are a part of another row's example")
         typer.echo()
         typer.echo(f"unexplained rows: {found.unexplained:,}")
     for problem in found.problems:

@@ -82,5 +82,7 @@ def convert(
         manifest = write_stage("convert", converter_modules(family), folder, out, inputs,
                                (settings[0] if len(settings) == 1 else {"sources": settings}) | applied, work)
     show_counts(manifest, as_json)
+    if not manifest.rows["kept"]:
+        typer.echo(f"no row is of the family {family}: `python -m posttrain doctor FILE` says which families read it", err=True)
     if push_to_hub:
         typer.echo(f"pushed to {hub.push_rows(manifest, push_to_hub)}", err=True)

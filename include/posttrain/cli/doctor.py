@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from posttrain.cli import options
+from posttrain.raw_files import READERS, file_format
 
 if TYPE_CHECKING:
     from posttrain.convert.doctor import BadRow, Diagnosis, Fit
@@ -28,6 +29,8 @@ def doctor(
     from posttrain.convert.doctor import as_json as object_of
     from posttrain.convert.doctor import diagnose
 
+    if file_format(file) is None:
+        raise typer.BadParameter(f"{file}: no reader for this ending; allowed: {', '.join(READERS)}, each also .gz or .zst")
     diagnosis = diagnose(file, rows)
     if as_json:
         typer.echo(_printable(json.dumps(object_of(diagnosis), ensure_ascii=False)))

@@ -1,4 +1,7 @@
-"""HelpSteer2: one answer a row with five ratings of 0 to 4; the answers to one prompt become a pair."""
+"""HelpSteer2: one answer a row with five ratings of 0 to 4; the answers to one prompt become a pair.
+
+Its preference file has two answers a row and how much better the second one is, from -3 to 3.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +41,14 @@ class HelpSteer2Options(Section):
 
 
 def join_answers(rows: Iterable[RawRow]) -> Iterator[tuple[Any, list[RawRow]]]:
-    """All rows of a prompt as one value {prompt, answers: [row, …]}, in the order of the prompts' first rows."""
+    """All rows of a prompt as one value {prompt, answers: [row, …]}, in the order of the prompts' first rows.
+
+    A row of the preference file is a pair by itself.
+    """
     prompts: dict[str, list[RawRow]] = {}
     for raw in rows:
         row = raw[2]
-        if isinstance(row, dict) and isinstance(row.get("prompt"), str):
+        if isinstance(row, dict) and isinstance(row.get("prompt"), str) and "preference_strength" not in row:
             prompts.setdefault(row["prompt"], []).append(raw)
         else:
             yield row, [raw]
@@ -51,17 +57,28 @@ def join_answers(rows: Iterable[RawRow]) -> Iterator[tuple[Any, list[RawRow]]]:
 
 
 def convert_helpsteer2(row: Any, options: HelpSteer2Options = HelpSteer2Options()) -> list[Draft]:  # noqa: B008 (frozen)
-    """The answers to one prompt, as `join_answers` gives them. A prompt of several turns carries `<extra_id_1>` marks."""
+    """The answers to one prompt, as `join_answers` gives them, or {prompt, response_1, response_2, preference_strength}, where
+    only the option `margin` counts. A prompt of several turns carries `<extra_id_1>` marks.
+    """
     fields = object_of(row)
     prompt = text_of(fields, "prompt")
+    if "preference_strength" in fields:
+        strength = number_of(fields["preference_strength"], "preference_strength")
+        texts = [text_of(fields, name) for name in ("response_1", "response_2")]
+        chosen, rejected = choose_pair([0.0, strength], prompt, "preference_strength", margin=options.margin)
+        return [_pair(prompt, texts[chosen], texts[rejected])]
     answers = fields["answers"] if isinstance(fields.get("answers"), list) else [fields]
     texts = [text_of(object_of(answer), "response") for answer in answers]
     scores = [score_of(answer, options) for answer in answers]
     chosen, rejected = choose_pair(scores, prompt, "response", worst=True, margin=options.margin)
     if options.min_score is not None and scores[chosen] < options.min_score:
         raise UnreadableRow("rated_too_low", "response", f"{scores[chosen]:g}, {options.min_score:g} wanted")
+    return [_pair(prompt, texts[chosen], texts[rejected])]
+
+
+def _pair(prompt: str, chosen: str, rejected: str) -> Draft:
     turns = prompt_turns(prompt)
-    return [pair_draft((*turns, Message("assistant", texts[chosen])), (*turns, Message("assistant", texts[rejected])))]
+    return pair_draft((*turns, Message("assistant", chosen)), (*turns, Message("assistant", rejected)))
 
 
 def score_of(answer: dict[str, Any], options: HelpSteer2Options) -> float:

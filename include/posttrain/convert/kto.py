@@ -1,26 +1,31 @@
-"""KTO: a conversation (or prompt and completion) with a label; only one side of a pair is known."""
+"""KTO: a conversation (or prompt and completion, or Alpaca's columns) with a label; only one side of a pair is known."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from posttrain.convert.alpaca import convert_alpaca
 from posttrain.convert.draft import Draft
-from posttrain.convert.fields import object_of, text_of
+from posttrain.convert.fields import name_of, object_of, text_of
 from posttrain.convert.turns import conversation_of, turns_of
 from posttrain.schema import Message, UnreadableRow, check_turns
 
 
 def convert_kto(row: Any) -> list[Draft]:
-    """{messages, label} or {prompt, completion, label}: true is a chosen answer, false a rejected one.
+    """{messages, label}, {prompt, completion, label} or {instruction, input, output, kto_tag}: true is a chosen answer, false a
+    rejected one.
 
-    Prompt and completion are texts or lists of turns.
+    Prompt and completion are texts or lists of turns. LLaMA-Factory's name of the label is `kto_tag`.
     """
     fields = object_of(row)
-    label = fields.get("label")
+    name = name_of(fields, "label", "kto_tag") or "label"
+    label = fields.get(name)
     if not isinstance(label, bool):
         reason = "missing_field" if label is None else "wrong_type"
-        raise UnreadableRow(reason, "label", f"{label!r} instead of true or false")
-    if "completion" in fields and "messages" not in fields:
+        raise UnreadableRow(reason, name, f"{label!r} instead of true or false")
+    if "instruction" in fields and name_of(fields, "messages", "conversations") is None:
+        turns = convert_alpaca(fields)[0].messages
+    elif "completion" in fields and "messages" not in fields:
         turns = _part(fields, "prompt", "user") + _part(fields, "completion", "assistant")
         check_turns(turns)
     else:

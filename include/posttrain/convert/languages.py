@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import functools
 
+_OTHER_NAMES = {
+    "bengali": "bn", "bokmal": "nb", "frisian": "fy", "kirghiz": "ky", "laothian": "lo", "maori": "mi", "nynorsk": "nn",
+    "oriya": "or", "panjabi": "pa", "pedi": "nso", "sesotho": "st", "sinhalese": "si", "slovene": "sl", "sotho": "st",
+    "uighur": "ug",
+}
+"""Names that language detectors give (Lingua for WildChat, CLD2 for LMSYS-Chat) and CLDR does not, in lower case."""
+
 
 @functools.lru_cache(maxsize=1024)
 def language_code(name: str) -> str | None:
@@ -11,7 +18,7 @@ def language_code(name: str) -> str | None:
     from babel.core import get_global
 
     aliases, names = get_global("language_aliases"), _english_names()
-    code = names.get(name.strip().lower(), name.strip().lower())
+    code = names.get(name.strip().lower()) or _OTHER_NAMES.get(name.strip().lower(), name.strip().lower())
     code = aliases.get(code, code)
     return code if code in names.values() else None
 

@@ -15,6 +15,7 @@ from posttrain.convert.fields import list_of, object_of, text_of
 from posttrain.convert.hh_rlhf import read_transcript
 from posttrain.convert.preference import pair_draft
 from posttrain.convert.rated_answers import draw, number_of
+from posttrain.convert.ultrafeedback import refuse_eval_prompt
 from posttrain.schema import Message, UnreadableRow
 from posttrain.section import Section
 
@@ -29,9 +30,12 @@ class NectarOptions(Section):
 def convert_nectar(row: Any, options: NectarOptions = NectarOptions()) -> list[Draft]:  # noqa: B008 (frozen)
     """{prompt: a transcript that ends with "Assistant:", answers: [{answer, model, rank}], source}; rank 1 is best.
 
-    Answers that go on with a speaker's turn ("Human:", "Assistant:") are left out, as in open-instruct.
+    Answers that go on with a speaker's turn ("Human:", "Assistant:") are left out, as in open-instruct. An answer that fills a
+    second place, as the card says some do, counts once, at its best. Prompts of TruthfulQA, which came with UltraFeedback's,
+    are refused by the row's `source`.
     """
     fields = object_of(row)
+    refuse_eval_prompt(fields)
     sources = fields.get("source")
     if options.subset is not None and sources not in (options.subset, [options.subset]):
         raise UnreadableRow("not_selected", "source", repr(sources)[:80])
@@ -53,7 +57,7 @@ def convert_nectar(row: Any, options: NectarOptions = NectarOptions()) -> list[D
 
 
 def _ranked(row: dict[str, Any]) -> list[tuple[float, str, str | None]]:
-    """(rank, answer, model) of the usable answers, the best first."""
+    """(rank, answer, model) of the usable answers, the best first; of equal texts the best one."""
     found = []
     for n, answer in enumerate(list_of(row, "answers")):
         if not isinstance(answer, dict):
@@ -63,4 +67,7 @@ def _ranked(row: dict[str, Any]) -> list[tuple[float, str, str | None]]:
             model = answer.get("model")
             rank = number_of(answer.get("rank"), f"answers[{n}].rank")
             found.append((rank, text, model if isinstance(model, str) else None))
-    return sorted(found, key=lambda answer: answer[0])
+    best: dict[str, tuple[float, str, str | None]] = {}
+    for answer in sorted(found, key=lambda answer: answer[0]):
+        best.setdefault(answer[1].strip(), answer)
+    return list(best.values())

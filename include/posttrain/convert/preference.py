@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from posttrain.convert.alpaca import earlier_turns, instruction_of
 from posttrain.convert.draft import Draft
-from posttrain.convert.fields import as_text, object_of, optional_text
+from posttrain.convert.fields import as_text, object_of, optional_text, text_of
 from posttrain.convert.turns import turns_of, with_system
 from posttrain.schema import Message, UnreadableRow, check_turns
 
@@ -21,7 +22,7 @@ def convert_preference(row: Any) -> list[Draft]:
 
     - `prompt` a text or a list of turns, `chosen` and `rejected` texts, turns {role, content} or {from, value}, or
       lists of turns that continue the prompt;
-    - `conversations` in place of `prompt` (LLaMA-Factory);
+    - `conversations` in place of `prompt` (LLaMA-Factory), `question`, or Alpaca's `instruction`, `input` and `history`;
     - `chosen` and `rejected` whole conversations, with or without `prompt` beside them (Tülu 3, UltraFeedback).
     """
     fields = object_of(row)
@@ -65,6 +66,10 @@ def _prompt_turns(row: dict[str, Any]) -> tuple[Message, ...]:
             return (Message("user", value),)
         if value is not None:
             return turns_of(value, name)
+    if row.get("question") is not None:
+        return (Message("user", text_of(row, "question")),)
+    if row.get("instruction") is not None:
+        return (*earlier_turns(row), Message("user", instruction_of(row)))
     return ()
 
 

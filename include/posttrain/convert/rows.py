@@ -141,6 +141,7 @@ class _Work:
         self._taken: set[str] = set()
         self._files: dict[str, int] = {}
         self._noted, self._notes = 0, list[dict[str, Any]]()
+        self._joined = 0
 
     def convert(self, value: Any, members: list[RawRow]) -> list[Example]:
         """The examples of what was made of some raw rows, which count as read, and as kept; or as rejected, without examples."""
@@ -155,6 +156,7 @@ class _Work:
                 _reject(row, error, self.spec, self.out)
             return []
         self.out.kept(self.spec.name, len(members))
+        self._joined += len(members) - 1
         row_id = self.id_of(drafts[0].raw_id, raw_file, raw_row)
         published, examples = published_source(value), []
         for number, draft in enumerate(drafts):
@@ -185,6 +187,9 @@ class _Work:
             self._notes.append({"id": example_id, "raw_file": raw_file, "raw_row": raw_row, "note": note})
 
     def finish(self) -> None:
+        """Facts of the manifest: the notes, and how many kept rows have no example of their own, being part of another's."""
+        if self._joined:
+            self.out.facts.setdefault("joined", {})[self.spec.name] = self._joined
         if self._noted:
             self.out.facts.setdefault("notes", {})[self.spec.name] = {"rows": self._noted, "first": self._notes}
 

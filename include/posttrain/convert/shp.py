@@ -28,8 +28,8 @@ class ShpOptions(Section):
 def convert_shp(row: Any, options: ShpOptions = ShpOptions()) -> list[Draft]:  # noqa: B008 (frozen)
     """{history, human_ref_A, human_ref_B, labels, score_A, score_B, score_ratio, domain}; `labels` 1: A is preferred, 0: B.
 
-    Only comments of people count: deleted ones and those of bots give no pair. A label that contradicts the scores is
-    followed, and noted. The domain is kept as a tag.
+    Only comments of people count: deleted ones and those of bots give no pair. The label is the higher score by definition: a
+    row where the two say the opposite is wrong in one of them, and refused. The domain is kept as a tag.
     """
     fields = object_of(row)
     prompt = text_of(fields, "history")
@@ -40,27 +40,26 @@ def convert_shp(row: Any, options: ShpOptions = ShpOptions()) -> list[Draft]:  #
     label = fields.get("labels")
     if isinstance(label, bool) or label not in (0, 1):
         raise UnreadableRow("missing_field" if label is None else "wrong_type", "labels", f"{label!r} instead of 0 or 1")
-    note = _check_scores(fields, label, options)
+    _check_scores(fields, label, options)
     chosen, rejected = ("A", "B") if label == 1 else ("B", "A")
     pair = pair_draft(question_answer(prompt, answers[chosen]), question_answer(prompt, answers[rejected]))
     domain = fields.get("domain")
-    return [Draft(kind="preference", prompt=pair.prompt, chosen=pair.chosen, rejected=pair.rejected, note=note,
+    return [Draft(kind="preference", prompt=pair.prompt, chosen=pair.chosen, rejected=pair.rejected,
                   tags=(domain,) if isinstance(domain, str) and domain else ())]
 
 
-def _check_scores(row: dict[str, Any], label: int, options: ShpOptions) -> str | None:
-    """Refuse a tie and a ratio below the option; a note where the scores say the opposite of the label."""
+def _check_scores(row: dict[str, Any], label: int, options: ShpOptions) -> None:
+    """Refuse a tie, a ratio below the option, and scores that say the opposite of the label."""
     scores = [number_of(row[name], name) if row.get(name) is not None else None for name in ("score_A", "score_B")]
     a, b = scores
     if a is not None and a == b:
         raise UnreadableRow("tied_pair", "score_B", f"both have {a:g}")
+    if a is not None and b is not None and (a > b) != (label == 1):
+        raise UnreadableRow("rating_contradicts_order", "labels", f"{label}, but the scores are {a:g} (A) and {b:g} (B)")
     if options.min_ratio > 1:
         ratio = number_of(row["score_ratio"], "score_ratio") if row.get("score_ratio") is not None else _ratio(a, b)
         if ratio < options.min_ratio:
             raise UnreadableRow("margin_too_small", "score_ratio", f"{ratio:g}, {options.min_ratio:g} wanted")
-    if a is not None and b is not None and (a > b) != (label == 1):
-        return f"labels is {label}, but the scores are {a:g} (A) and {b:g} (B)"
-    return None
 
 
 def _ratio(a: float | None, b: float | None) -> float:

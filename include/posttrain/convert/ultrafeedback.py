@@ -69,7 +69,8 @@ def mean_rating(answer: dict[str, Any], field: str) -> float | None:
 
 
 def refuse_eval_prompt(row: dict[str, Any]) -> None:
-    """Raises eval_prompt where the row's `source` names an eval set."""
-    source = row.get("source")
-    if isinstance(source, str) and "".join(c for c in source.lower() if c.isalnum()) in EVAL_SOURCES:
-        raise UnreadableRow("eval_prompt", "source", source)
+    """Raises eval_prompt where the row's `source`, a text or a list of texts, names an eval set."""
+    sources = row.get("source")
+    for source in sources if isinstance(sources, list) else [sources]:
+        if isinstance(source, str) and "".join(c for c in source.lower() if c.isalnum()) in EVAL_SOURCES:
+            raise UnreadableRow("eval_prompt", "source", source)

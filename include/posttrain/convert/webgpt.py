@@ -26,8 +26,11 @@ class WebGptOptions(Section):
 
 
 def convert_webgpt(row: Any, options: WebGptOptions = WebGptOptions()) -> list[Draft]:  # noqa: B008 (frozen)
-    """{question: {full_text}, answer_0, answer_1, score_0, score_1}: the higher score is chosen, equal ones are a tie."""
-    fields = object_of(row)
+    """{question: {full_text}, answer_0, answer_1, score_0, score_1}: the higher score is chosen, equal ones are a tie.
+
+    A line of OpenAI's own file is a list of two: [{question, answer, score}, {question, answer, score}].
+    """
+    fields = _as_columns(row) if isinstance(row, list) else object_of(row)
     question = fields.get("question")
     if question is None:
         raise UnreadableRow("missing_field", "question")
@@ -38,3 +41,15 @@ def convert_webgpt(row: Any, options: WebGptOptions = WebGptOptions()) -> list[D
         answers = [_CITATION.sub("", answer) for answer in answers]
     chosen, rejected = choose_pair(scores, prompt, "score_0", margin=options.margin)
     return [pair_draft(question_answer(prompt, answers[chosen]), question_answer(prompt, answers[rejected]))]
+
+
+def _as_columns(answers: list[Any]) -> dict[str, Any]:
+    if len(answers) != 2:
+        raise UnreadableRow("too_few_answers", "row", f"{len(answers)} instead of two")
+    if not all(isinstance(answer, dict) for answer in answers):
+        raise UnreadableRow("wrong_type", "row", "a list of two objects is expected")
+    first, second = answers
+    if first.get("question") != second.get("question"):
+        raise UnreadableRow("prompts_differ", "question", "the two answers belong to different questions")
+    return {"question": first.get("question"), "answer_0": first.get("answer"), "answer_1": second.get("answer"),
+            "score_0": first.get("score"), "score_1": second.get("score")}

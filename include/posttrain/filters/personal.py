@@ -37,6 +37,7 @@ _INTERNATIONAL = re.compile(
 )
 _LOCAL = re.compile(
     rf"{_BEFORE}(?:"
+    rf"(?:00)?82{_D}10{_D}\d{{4}}{_D}\d{{4}}|"  # Korea from abroad, without the plus
     rf"01[016789](?P<s>{_S}?)\d{{3,4}}(?P=s)\d{{4}}|\(01[016789]\){_S}?\d{{3,4}}{_S}?\d{{4}}"  # Korea, mobile
     rf"|(?:\({_AREA}\){_S}?|{_AREA}{_D})\d{{3,4}}{_D}\d{{4}}"  # Korea, by area and over the internet
     rf"|(?:1{_D})?(?:\([2-9]\d\d\){_S}?|[2-9]\d\d{_D})[2-9]\d\d{_D}\d{{4}}"  # North America
@@ -48,14 +49,19 @@ _NOBODYS_PHONE = re.compile(r"555\D?\d{4}\Z|\A\W*(?:1\W?)?\(?8(?:00|33|44|55|66|
 _NAMED = re.compile("주민|등록번호|resident|registration|\\brrn\\b", re.IGNORECASE)
 _RESIDENT = re.compile(r"(?<![\w.])(\d\d)(\d\d)(\d\d)( ?[-\u2010\u2011\u2013] ?|)([1-8])(\d{6})(?!\w|\.\d)", re.ASCII)
 
+_FULL_WIDTH = {wide: wide - 0xFEE0 for wide in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B),
+                                                *map(ord, "＠（）＋－．"))}
+"""Full-width digits, letters and the signs of addresses and numbers → ASCII, one character each."""
+_WIDE = ("＠", *map(chr, range(0xFF10, 0xFF1A)))
+
 _LOCAL_MARKS = ("(000)", "0000000000", "000 000 0000", "000 0000 0000", *(f"000{s}0000" for s in _SEPARATORS[1:]))
 MARKS: dict[str, tuple[str, ...]] = {
-    "email": ("@",),
-    "phone": ("+0", *_LOCAL_MARKS),
-    "resident_number": ("0000000000000", *(f"{left}{dash}{right}" for left in ("000000", "000000 ")
+    "email": ("@", _WIDE[0]),
+    "phone": ("+0", *_LOCAL_MARKS, *_WIDE[1:]),
+    "resident_number": (*_WIDE[1:], "0000000000000", *(f"{left}{dash}{right}" for left in ("000000", "000000 ")
                                             for dash in "-\u2010\u2011\u2013" for right in ("0000000", " 0000000"))),
 }
-"""Kind → substrings of the folded text of which one stands in every row that holds such a thing (all digits are 0)."""
+"""Kind → substrings of the folded text of which one stands in every row that holds such a thing (ASCII digits are 0)."""
 ALL_MARKS = tuple(mark for marks in MARKS.values() for mark in marks)
 _FOLDED_MARKS = {kind: [mark.encode() for mark in marks] for kind, marks in MARKS.items()}
 
@@ -77,6 +83,8 @@ def form(data: str) -> str:
 
 def find(text: str, kinds: tuple[str, ...]) -> Iterator[tuple[str, int, int]]:
     """(kind, start, end) of every piece of personal data, in order. Of two that overlap, the first, else the longer."""
+    if not text.isascii() and any(sign in text for sign in _WIDE):
+        text = text.translate(_FULL_WIDTH)
     end = 0
     for item in _merged(*(_FINDERS[kind](text) for kind in kinds)):
         if item[1] >= end:

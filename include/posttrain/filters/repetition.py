@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ SHORTEST_LINE = 10
 MOST_CHARACTERS = 100_000
 """So much of an answer is judged, which bounds the memory that counting its n-grams takes."""
 
+_ON_END = re.compile(r"([^\W\d_]\S{0,19}?)\1{29,}")
+"""A letter and at most 19 characters behind it, no space among them, thirty times on end. Lines of `-` or 0 are no such run."""
+
 _LZ4 = pa.Codec("lz4_raw")
 
 
@@ -29,7 +33,7 @@ def repeats_itself(row: RowView, settings: recipe.Filter) -> str | None:
     for answer in row.answers:
         answer = answer[:MOST_CHARACTERS]
         if len(answer) >= FEWEST_LINES * SHORTEST_LINE and compressed_share(answer) <= limits.compressed:
-            complaint = repeated_lines(answer, limits) or repeated_ngrams(answer, limits)
+            complaint = repeated_lines(answer, limits) or repeated_ngrams(answer, limits) or repeated_piece(answer, limits)
             if complaint:
                 return complaint
     return None
@@ -61,3 +65,13 @@ def repeated_ngrams(text: str, limits: recipe.RepetitionLimits) -> str | None:
         if times > 1 and times * n > limit * len(words):
             return f"{' '.join(ngram)[:60]!r} stands {times} times in {len(words)} words"
     return None
+
+
+def repeated_piece(text: str, limits: recipe.RepetitionLimits) -> str | None:
+    """A piece without a space that follows itself, "ㅋㅋㅋ…", where such runs take more characters than a bigram may of words."""
+    runs = list(_ON_END.finditer(text))
+    share = sum(len(run[0]) for run in runs) / len(text)
+    if share <= limits.bigram:
+        return None
+    run = max(runs, key=lambda run: len(run[0]))
+    return f"{run[1]!r} stands {len(run[0]) // len(run[1])} times on end, {share:.0%} of the answer".replace("%", " %")

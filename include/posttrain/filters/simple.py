@@ -16,22 +16,22 @@ LONGEST_BARE = 80
 _DIGITS = r"\(?\s*[-−]?\d{1,2}\s*\)?"
 _WORDS = (
     r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)(?![a-z])"
-    r"|하나|둘|셋|넷|다섯|여섯|일곱|여덟|아홉|열|[일이삼사오육칠팔구십]"
+    r"|하나|둘|셋|넷|다섯|여섯|일곱|여덟|아홉|열|[일이삼사오육칠팔구]?십[일이삼사오육칠팔구]?|[일이삼사오육칠팔구]"
 )
 _NUMBER = rf"(?:{_DIGITS}|\s*(?:{_WORDS})\s*)"
 _SIGN = r"(?:[-+*/×x÷−·]|plus|minus|times|divided\s+by|multiplied\s+by|더하기|빼기|곱하기|나누기)"
 _HOW_MUCH = (
-    r"(?:얼마\s*(?:인가요|입니까|예요|에요|야|지|니|일까요?)?"
+    r"(?:얼마\s*(?:인가요|입니까|예요|에요|이에요|야|지|죠|니|일까요?)?"
     r"|몇\s*(?:인가요|입니까|이에요|이야|일까요?)?|뭐\s*(?:예요|에요|야|지|니)|무엇\s*(?:인가요|입니까|이니|일까요?))"
 )
 _ASKED = (
-    rf"(?:[은는이가을를의]|값은|의\s*값은|은|는)?\s*(?:{_HOW_MUCH}"
+    rf"(?:[은는이가을를의]|값[은을]|의\s*값[은을])?\s*(?:{_HOW_MUCH}"
     r"|계산\s*(?:하세요|해\s*줘|해\s*주세요|하시오|하라)|구하(?:세요|시오|라))?"
 )
 _JOINED = r"(?:더하|빼|곱하|나누)(?:면|세요|시오|십시오|라)"
 _BARE = re.compile(
     r"(?:please\s+|(?:can|could)\s+you\s+|tell\s+me\s+){0,3}(?:"
-    rf"(?:what(?:'s|’s|\s+is|\s+does)?|how\s+much\s+is|calculate|compute|solve|evaluate|work\s+out|add)?[\s:]*"
+    rf"(?:what(?:'s|’s|\s+is|\s+does)?|how\s+much\s+is|calculate|compute|solve|evaluate|work\s+out|add|계산)?[\s:]*"
     rf"{_NUMBER}(?:\s*{_SIGN}\s*{_NUMBER}){{1,3}}\s*(?:=\s*\?*|equals?|is)?\s*{_ASKED}\s*[?.!=]*"
     rf"|(?:what(?:'s|’s|\s+is)\s+)?(?:the\s+)?(?:sum|product|difference|total)\s+(?:of|between)\s+{_NUMBER}\s+and\s+{_NUMBER}\s*[?.!]*"
     rf"|(?:add|subtract|multiply|divide)\s+{_NUMBER}\s*(?:and|to|from|by)\s+{_NUMBER}\s*[?.!]*"
@@ -44,7 +44,7 @@ _FIRST_WORDS = frozenset([
     "multiply", "divide", "the", "sum", "product", "difference", "total", "zero", "one", "two", "three", "four", "five", "six",
     "seven", "eight", "nine", "ten", "eleven", "twelve",
 ])
-_FIRST_SYLLABLES = frozenset("하둘셋넷다여일아열이삼사오육칠팔구십두")
+_FIRST_SYLLABLES = frozenset("하둘셋넷다여일아열이삼사오육칠팔구십두계")
 """A prompt that begins with another English word or Korean syllable is no bare arithmetic; most are told apart by it."""
 
 _ONE_WORD = re.compile(r"\W*[^\W\d_]+\W*")

@@ -12,7 +12,8 @@ SHORTEST = 200
 
 _OPEN_END = re.compile(r"(?:[,:(\[{]"
                        r"|\b(?:the|a|an|and|or|but|of|to|in|on|for|with|by|from|at|as|is|are|that|which|if|because)"
-                       r"|\b(?:그리고|또는|하지만|그러나|및|때문에|위해|통해))\Z", re.IGNORECASE)
+                       r"|\b(?:그리고|또는|하지만|그러나|및|때문에|위해|통해"
+                       r"|예를 들어|그래서|따라서|왜냐하면|또한))\Z", re.IGNORECASE)
 _CLOSED = frozenset(".!?。！？…\"'”’)]}>`*|」』")
 """Last characters that `_OPEN_END` cannot match: the usual case, told apart without a search."""
 

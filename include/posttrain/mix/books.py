@@ -36,7 +36,8 @@ TAKES = {"convert": ("raw",), "review": tuple(f"review_{kind}" for kind in SCHEM
 MIXTURES = ("mix", REFRESH)
 
 GROWS = ("convert", "improve", "synthesize")
-"""Stages in which one row that is kept may become several: the SFT and the RLVR example of one problem."""
+"""Stages in which one row that is kept may become several: the SFT and the RLVR example of one problem. In `convert` several rows
+may also become one, the messages of a tree or the answers to a prompt: the manifest's fact `joined` counts all but the first."""
 
 CHAIN = ("pool", "converted", "made", "filtered", "deduplicated", "decontaminated", "mixed", "refreshed")
 """`mixed` counts rows of the pool that any split took; `refreshed` the rows that are left in all splits, repeats counted."""
@@ -44,7 +45,10 @@ CHAIN = ("pool", "converted", "made", "filtered", "deduplicated", "decontaminate
 
 @dataclass
 class Entry:
-    """One source in one artifact. `came` are the rows that the stages before left for it; None where the rows begin here."""
+    """One source in one artifact. `came` are the rows that the stages before left for it; None where the rows begin here.
+
+    `joined` are kept rows that have no example of their own, being part of another row's.
+    """
 
     stage: str
     source: str
@@ -53,6 +57,7 @@ class Entry:
     kept: int
     rejected: dict[str, int]
     written: int
+    joined: int = 0
 
 
 @dataclass
@@ -95,6 +100,10 @@ class Books:
     def reasons(self) -> list[tuple[str, str, str, int]]:
         """(stage, source, reason, rows) of all dropped rows."""
         return [(entry.stage, entry.source, reason, rows) for entry in self.entries for reason, rows in entry.rejected.items()]
+
+    def joined(self) -> list[tuple[str, str, int]]:
+        """(stage, source, rows) of all rows that became a part of another row's example."""
+        return [(entry.stage, entry.source, entry.joined) for entry in self.entries if entry.joined]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"chain": {source: self.chain(source) for source in self.sources()}}
@@ -208,7 +217,7 @@ def _entries(artifact: _Artifact, artifacts: dict[str, _Artifact]) -> Iterator[t
         said = manifest.by_source.get(source, {"read": 0, "kept": 0, "rejected": 0})
         rejected = rejected_by_source.get(source, {})
         entry = Entry(artifact.stage, source, None if came is None else came[source], said["read"], said["kept"], rejected,
-                      written[source])
+                      written[source], manifest.facts.get("joined", {}).get(source, 0))
         yield entry, list(_source_problems(entry, said))
 
 
@@ -221,8 +230,10 @@ def _source_problems(entry: Entry, said: dict[str, int]) -> Iterator[tuple[str, 
                abs(entry.read - entry.kept - in_files))
     if said["rejected"] != in_files:
         yield f"the manifest says {said['rejected']:,} dropped, the files hold {in_files:,}", abs(said["rejected"] - in_files)
-    if entry.stage != "mix" and (entry.written < entry.kept or (entry.written > entry.kept and entry.stage not in GROWS)):
-        yield f"{entry.kept:,} kept, but the files hold {entry.written:,}", abs(entry.kept - entry.written)
+    least = entry.kept - entry.joined
+    if entry.stage != "mix" and (entry.written < least or (entry.written > least and entry.stage not in GROWS)):
+        joined = f", {entry.joined:,} of them joined to others" if entry.joined else ""
+        yield f"{entry.kept:,} kept{joined}, but the files hold {entry.written:,}", abs(least - entry.written)
 
 
 def _came(artifact: _Artifact, artifacts: dict[str, _Artifact]) -> Counter[str]:

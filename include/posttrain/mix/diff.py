@@ -99,7 +99,7 @@ def compare_mixtures(a: Manifest, b: Manifest) -> Difference:
 
 
 def _joined(a: pa.Table, b: pa.Table) -> pa.Table:
-    """KEY, category, rows_a, rows_b, added, removed, changed of every row that is in A or in B."""
+    """KEY, category, rows_a, rows_b, added, removed, changed and B's digest of every row that is in A or in B."""
     both = a.rename_columns([*KEY, "category_a", "digest_a", "rows_a"]).join(
         b.rename_columns([*KEY, "category_b", "digest_b", "rows_b"]), keys=KEY, join_type="full outer").combine_chunks()
     rows_a, rows_b = pc.fill_null(both["rows_a"], 0), pc.fill_null(both["rows_b"], 0)
@@ -110,7 +110,7 @@ def _joined(a: pa.Table, b: pa.Table) -> pa.Table:
         "rows_a": rows_a, "rows_b": rows_b,
         "added": pc.max_element_wise(pc.subtract(rows_b, rows_a), zero),
         "removed": pc.max_element_wise(pc.subtract(rows_a, rows_b), zero),
-        "changed": pc.if_else(differs, pc.min_element_wise(rows_a, rows_b), zero),
+        "changed": pc.if_else(differs, pc.min_element_wise(rows_a, rows_b), zero), "digest": both["digest_b"],
     }).sort_by([(name, "ascending") for name in KEY])
 
 
@@ -174,12 +174,16 @@ def _stage_reason(source: str, one: Chain, other: Chain) -> str:
 
 def _changes(rows: pa.Table, one: Chain, other: Chain) -> list[Reason]:
     tally = _Tally("changed")
-    for row in rows.filter(pc.greater(rows["changed"], 0)).select(["source", "id", "changed"]).to_pylist():
+    changed = rows.filter(pc.greater(rows["changed"], 0)).select(["source", "id", "changed", "digest"])
+    before = one.rows.filter(pc.is_in(one.rows["digest_min"], value_set=changed["digest"].combine_chunks()))
+    texts = set(zip(before["source"].to_pylist(), before["digest_min"].to_pylist(), strict=True))
+    for row in changed.to_pylist():
         source = row["source"]
+        moved = ": the row moved, A has its text under another id" if (source, row["digest"]) in texts else ""
         if one.raw.get(source) != other.raw.get(source):
-            why = f"the source changed (sha256 {_short(one.raw, source)}, {_short(other.raw, source)})"
+            why = f"the source changed (sha256 {_short(one.raw, source)}, {_short(other.raw, source)}){moved}"
         elif one.files != other.files:
-            why = "the input files differ"
+            why = f"the input files differ{moved}"
         else:
             why = _stage_reason(source, one, other) or "unexplained: same source, settings and code"
         tally.add(source, why, row["changed"], row["id"])

@@ -118,9 +118,13 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _object(before: str) -> str:
-    """The last word with an object particle before the verb, without the particle."""
-    found = re.findall(r"([\uac00-\ud7a3A-Za-z0-9]+)(?:을|를)(?=\s|$)", before[-80:])
-    return found[-1] if found else ""
+    """The last word with an object particle before the verb, without the particle; of "사실 3가지를" what is counted, 사실."""
+    text = before[-80:]
+    found = list(re.finditer(r"([\uac00-\ud7a3A-Za-z0-9]+)(?:을|를)(?=\s|$)", text))
+    if not found or not found[-1][1][0].isdigit():
+        return found[-1][1] if found else ""
+    counted = re.search(r"([\uac00-\ud7a3A-Za-z]+)\s+\Z", text[: found[-1].start()])
+    return counted[1] if counted else ""
 
 
 def count_asks(prompts: list[str]) -> dict[str, tuple[int, Counter[str]]]:

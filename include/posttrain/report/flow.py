@@ -27,7 +27,8 @@ class Line:
 
 
 def flow_view(mixture: Mixture) -> dict[str, Any]:
-    """What the template shows: `picture` (None with fewer than two steps), `steps`, `lines`, `total`, `fallen`, `unexplained`.
+    """What the template shows: `picture` (None with fewer than two steps), `steps`, `lines`, `total`, `fallen`, `joined`,
+    `unexplained`.
 
     `unexplained` is None where artifacts before the mixture are gone: then nobody can say.
     """
@@ -55,7 +56,7 @@ def flow_view(mixture: Mixture) -> dict[str, Any]:
         "steps": steps, "lines": lines, "total": total, "written": sum(written.values()) if mixture.mix else None,
         "picture": draw(lines, levels) if len(levels) > 1 and lines else None,
         "fallen": sorted(((*key, rows) for key, rows in fallen.items()), key=lambda f: -f[3]),
-        "problems": books.problems if known else [], "gone": mixture.gone,
+        "joined": books.joined(), "problems": books.problems if known else [], "gone": mixture.gone,
         "unexplained": books.unexplained if known else None,
     }
 

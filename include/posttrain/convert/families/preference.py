@@ -21,8 +21,9 @@ BINARIZED = ("prompt", "chosen", "rejected", "score_chosen", "score_rejected")
 PREFERENCES: dict[str, Family] = {
     "preference": Family(
         convert=convert_preference, kinds=("preference",),
-        columns=("prompt/conversations", "chosen", "rejected", "system", "chosen_model/chosen-model",
-                 "rejected_model/rejected-model", "chosen_rating/chosen-rating/score_chosen/chosen_score",
+        columns=("prompt/conversations/question/instruction, input, history", "chosen", "rejected", "system",
+                 "chosen_model/chosen-model", "rejected_model/rejected-model",
+                 "chosen_rating/chosen-rating/score_chosen/chosen_score",
                  "rejected_rating/rejected-rating/score_rejected/rejected_score"),
         layout="A pair: a prompt with two answers, or two whole conversations that differ in their last turn; its own ratings "
                "must not be equal, nor say the opposite.",
@@ -31,7 +32,8 @@ PREFERENCES: dict[str, Family] = {
                    "train/allenai__noncompliance/coconot_pref.4of5.jsonl.gz"),
     ),
     "kto": Family(
-        convert=convert_kto, kinds=("preference",), columns=("messages/conversations/prompt, completion", "label", "system"),
+        convert=convert_kto, kinds=("preference",),
+        columns=("messages/conversations/prompt, completion/instruction, input, output", "label/kto_tag", "system"),
         layout="One answer with a label, true or false.",
         tested_on=("train/hiyouga__LLaMA-Factory/kto_en_demo.json.gz",),
     ),
@@ -60,7 +62,8 @@ PREFERENCES: dict[str, Family] = {
     "shp": Family(
         convert=convert_shp, kinds=("preference",), options=ShpOptions,
         columns=("history", "human_ref_A", "human_ref_B", "labels", "score_A", "score_B", "score_ratio", "domain"),
-        layout="A post with two comments of people; chosen is what `labels` says (1: A, 0: B).",
+        layout="A post with two comments of people; chosen is what `labels` says (1: A, 0: B), "
+               "unless the scores say the opposite.",
         origin="stanfordnlp/SHP", license="none stated (Reddit's terms)", hub="stanfordnlp/SHP",
         revision="e94b5f32602712d78ed494fe79105b1959396686",
     ),
@@ -90,14 +93,17 @@ PREFERENCES: dict[str, Family] = {
     ),
     "helpsteer2": Family(
         convert=convert_helpsteer2, join=join_answers, kinds=("preference",), options=HelpSteer2Options,
-        columns=("prompt", "response", "helpfulness", "correctness", "coherence", "complexity", "verbosity"),
-        layout="All answers to one prompt: the highest score (mean, or a weighted sum) over the lowest.",
+        columns=("prompt", "response/response_1, response_2, preference_strength", "helpfulness", "correctness", "coherence",
+                 "complexity", "verbosity"),
+        layout="All answers to one prompt: the highest score (mean, or a weighted sum) over the lowest. Of the preference file's "
+               "two the better one; it holds validation rows too: `where: {split: train}`.",
         origin="nvidia/HelpSteer2", license="CC-BY-4.0", hub="nvidia/HelpSteer2",
         revision="282267c464637a5d169bc4946205f63bec3b8ae2",
     ),
     "nectar": Family(
         convert=convert_nectar, kinds=("preference",), options=NectarOptions, columns=("prompt", "answers", "source"),
-        layout="Chosen: one of the best-ranked answers; rejected: one ranked strictly below it.",
+        layout="Chosen: one of the best-ranked answers; rejected: one ranked strictly below it. TruthfulQA's prompts "
+               "are refused.",
         origin="berkeley-nest/Nectar", license="Apache-2.0, not to compete with OpenAI (card)", non_commercial=True,
         hub="berkeley-nest/Nectar", revision="3c6b4c47fa1cc38869f9f32dce1699f7abad8b06",
     ),
@@ -110,9 +116,10 @@ PREFERENCES: dict[str, Family] = {
     ),
     "pandalm": Family(
         convert=convert_pandalm, kinds=("preference",),
-        columns=("instruction", "input", "response1", "response2", "annotator1", "annotator2", "annotator3", "cmp_key"),
-        layout="Two models' answers and three votes; chosen is what two of three prefer.",
-        origin="WeOpenML/PandaLM", license="Apache-2.0",
+        columns=("instruction/inputs/input_sequence", "input", "response1", "response2",
+                 "annotator1/label_0/outputs/output/output_sequence", "annotator2/label_1", "annotator3/label_2", "cmp_key"),
+        layout="Two models' answers and three votes: chosen is what two of three prefer. Or the verdict of the training set.",
+        origin="WeOpenML/PandaLM", license="Apache-2.0; none stated for the training set",
         tested_on=("train/WeOpenML__PandaLM/testset-v1.json.gz",),
     ),
     "oasst_ranked": Family(

@@ -23,8 +23,8 @@ TASKS: dict[str, Family] = {
         files=tuple(f"{name}_data/*" for name in TULU3_SAMPLE),
     ),
     "p3": Family(
-        convert=convert_p3, columns=("inputs_pretokenized/prompt", "targets_pretokenized/completion"),
-        layout="A prompted task and its answer, without `<|endoftext|>`.",
+        convert=convert_p3, columns=("inputs_pretokenized/prompt", "targets_pretokenized/completion", "is_correct"),
+        layout="A prompted task and its answer, without `<|endoftext|>`; answer choices marked as wrong are refused.",
         origin="bigscience/P3", license="none stated: each data set keeps its own terms", hub="bigscience/P3",
         revision=PARQUET_BRANCH, files=PARQUET_TRAIN,
         tested_on=("train/t0_train/yizhongw__self-instruct/*",),
@@ -66,7 +66,8 @@ TASKS: dict[str, Family] = {
     ),
     "pubmedqa": Family(
         convert=convert_pubmedqa, columns=("CONTEXTS/context", "QUESTION", "final_decision", "LONG_ANSWER"),
-        layout="Abstract and question, answered by the decision and the conclusion it rests on.",
+        layout="Abstract and question, answered by the decision and the conclusion it rests on. 500 of the 1,000 labelled "
+               "questions are the benchmark's test set.",
         origin="pubmedqa/pubmedqa", license="MIT", hub="qiaojin/PubMedQA",
         revision="9001f2853fb87cab8d220904e0de81ac6973b318", config="pqa_labeled",
         tested_on=("train/pubmedqa__pubmedqa/ori_pqal.json.gz",),
