@@ -128,7 +128,8 @@ def files_inside(folder: Path) -> list[Path]:
     work) and without those of finished artifacts, such as an earlier result of this command."""
     found = [file for file in sorted(folder.rglob("*"))
              if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    artifacts = {file.parent for file in found if file.name == "manifest.json" and file.parent != folder and _is_of_artifact(file)}
+    manifests = [file for file in found if file.name == "manifest.json" and file.parent != folder]
+    artifacts = {file.parent for file in manifests if _is_of_artifact(file)}
     files = [file for file in found if artifacts.isdisjoint(file.parents)]
     if artifacts:
         names = sorted(each.relative_to(folder).as_posix() for each in artifacts if artifacts.isdisjoint(each.parents))
