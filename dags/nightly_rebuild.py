@@ -4,6 +4,9 @@
 The data half of `tulu3`, from `collect` to `mix`. Emits the asset `training_mixture`, on which `train_on_new_mixture` runs,
 only when the content of the mixture differs from the one announced last; otherwise `publish_mixture` is skipped and says so.
 
+**An eval file that changed under its old name stops the run**, with both hashes, until the old file is back, the new one has a
+name of its own in the recipe, or a person has accepted it: start this DAG by hand with its hash in *Accept changed eval files*.
+
 Paused until you switch it on, and `train_on_new_mixture` with it.
 """
 
@@ -26,7 +29,7 @@ from posttrain_airflow.task_groups import data_half, publish_mixture
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=True,
-    params={"recipe": run_form.recipe(), "seed": run_form.seed()},
+    params={"recipe": run_form.recipe(), "seed": run_form.seed(), "accept": run_form.accept()},
     default_args={"owner": "posttrain", "retries": 1, "retry_delay": timedelta(seconds=10)},
     tags=["posttrain", "data"],
     doc_md=__doc__,

@@ -82,6 +82,7 @@ def make_review_run() -> Any:
         from posttrain.storage import ArtifactWriter, StageResult, sha256_json
 
         value = yaml.safe_load((PROJECT / "include/recipes/smoke.yaml").read_text())
+        value["name"] = f"smoke-{run_id}"
         value["evals"].append({"name": "exam", "load": {"kind": "file", "path": "exam.jsonl"}, "fields": ["question"]})
         value["decontaminate"] = {"preset": "tulu3", "cut_offs": {"ngram_coverage": {"review": 0.3}}}
         data.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ module never calls another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,16 @@ def check_inputs(recipe: Recipe) -> None:
     for spec in recipe.evals:
         if spec.task:
             task_file(spec.task)
+
+
+def check_evals(recipe: Recipe, workspace: str, accept: Collection[str] = ()) -> None:
+    """Refuse eval files that changed under their names since the last run of this recipe, unless `accept` has their sha256.
+
+    Raises EvalFilesChanged; ValueError for a hash that accepts nothing.
+    """
+    from posttrain.decontaminate.eval_changes import check_eval_versions
+
+    check_eval_versions(recipe, data_root(), workspace, accept)
 
 
 # ---------------------------------------------------------------- data
@@ -96,10 +106,12 @@ def synthesize(run: Run) -> StageResult:
 
 
 def index_evals(run: Run) -> StageResult:
-    """Eval sets → normalised index, with the sha256 of every eval file; eval files are never written."""
+    """Eval sets → normalised index, with the sha256 of every eval file; eval files are never written, and no other file takes
+    the place of one under its name unasked."""
     from posttrain.decontaminate.build_index import index_eval_sets
     from posttrain.decontaminate.eval_sets import pinned_evals
 
+    check_evals(run.recipe, run.workspace)
     settings = {
         "evals": pinned_evals(run.recipe.evals, data_root(), run.recipe.seed),
         "ngram_size": run.recipe.decontaminate.ngram_size, "index": run.recipe.decontaminate.index,

@@ -182,6 +182,14 @@ def readable_runs(workspace: str | None = None) -> Iterator[Run]:
             log.warning("run %s is left out, this version does not take its recipe: %s", run_id, str(error)[:300])
 
 
+def run_records(workspace: str, recipe: str, stage: str) -> Iterator[dict[str, Any]]:
+    """What a stage without parts gave in the runs of a recipe, the newest run first."""
+    for value in reversed(_run_files(workspace)):
+        path = join(workspace, "runs", run_slug(value["run_id"]), "stages", f"{stage}.json")
+        if value["recipe"]["name"] == recipe and exists(path):
+            yield read_json(path)
+
+
 def rounds_of(run: Run) -> list[Run]:
     """All rounds of the loop that `run` belongs to, in order, as far as they have started."""
     rounds = [value["run_id"] for value in _run_files(run.workspace) if value["root_run_id"] == run.root_run_id]

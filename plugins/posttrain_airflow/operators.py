@@ -36,6 +36,8 @@ class WrongInput(ValueError):
 
 RETRY_POLICY = ExceptionRetryPolicy(rules=[
     RetryRule(exception="posttrain_airflow.operators.OutOfMemory", action=RetryAction.FAIL, reason="out of memory"),
+    RetryRule(exception="posttrain.decontaminate.eval_sets.EvalFilesChanged", action=RetryAction.FAIL,
+              reason="a person has to say whether the change is meant"),
     RetryRule(exception="builtins.ValueError", action=RetryAction.FAIL, reason="the recipe or the data is wrong"),
 ])
 """What a second try cannot mend fails at once; everything else follows the task's `retries`."""

@@ -51,6 +51,7 @@ def tulu3_form() -> dict[str, Param]:
         "thresholds": Param({}, type="object", additionalProperties={"type": "number", "minimum": 0, "maximum": 1},
                             title="Thresholds", description='Overrides per skill, such as {"addition": 0.8}.'),
         "seed": seed(),
+        "accept": accept(),
         "root_run_id": Param(None, type=["null", "string"], minLength=1, maxLength=200, title="Root run id", section=_LOOP,
                              description="The id of the loop's first round."),
         "round": Param(0, type="integer", minimum=0, maximum=19, title="Round", section=_LOOP),

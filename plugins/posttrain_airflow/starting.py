@@ -74,10 +74,13 @@ def _checked_params(context: Context) -> dict[str, Any]:
 
 
 def _checked_recipe(params: dict[str, Any]) -> Recipe:
-    """The recipe with the form's overrides. A wrong recipe ends the run here, with every complaint at once."""
+    """The recipe with the form's overrides. A wrong recipe ends the run here, with every complaint at once, and so does an eval
+    file that changed under its name."""
     from posttrain.collect import SourceError
-    from posttrain.pipeline import check_inputs
-    from posttrain.recipe import RecipeError, load_recipe
+    from posttrain.decontaminate.eval_sets import EvalFilesChanged
+    from posttrain.pipeline import check_evals, check_inputs
+    from posttrain.recipe import load_recipe
+    from posttrain.storage import workspace_url
 
     overrides: dict[str, Any] = {}
     if params.get("seed") is not None:
@@ -87,7 +90,8 @@ def _checked_recipe(params: dict[str, Any]) -> Recipe:
     try:
         recipe = load_recipe(params["recipe"], overrides)
         check_inputs(recipe)
-    except (RecipeError, SourceError, FileNotFoundError) as error:
+        check_evals(recipe, workspace_url(), params["accept"])
+    except (ValueError, SourceError, FileNotFoundError, EvalFilesChanged) as error:
         raise AirflowFailException(str(error)) from error
     return recipe
 

@@ -102,7 +102,8 @@ def test_documentation_owner_and_schedule(dags: dict[str, Any]) -> None:
 
 def test_params_of_tulu3(dags: dict[str, Any]) -> None:
     params = dags["tulu3"].params
-    assert set(params) == {"recipe", "until", "max_rounds", "approval", "thresholds", "seed", "root_run_id", "round", "focus"}
+    assert set(params) == {"recipe", "until", "max_rounds", "approval", "thresholds", "seed", "accept", "root_run_id", "round",
+                           "focus"}
     assert params.get_param("recipe").schema["enum"] == recipe_names()
     assert params.get_param("until").schema["enum"] == list(STAGES)
     assert params.get_param("approval").schema["type"] == "boolean"

@@ -146,7 +146,10 @@ def test_a_file_that_changed_stops_the_run_until_it_is_accepted(
     stopped = bench.test("refresh_eval_index")
     assert stopped.state == "failed" and states(stopped)["start"] == "failed"
     assert states(stopped)["new_mixture"] == "upstream_failed"
-    assert f"leaked.jsonl (eval leaked): {old} when the mixture was compared with it, now {new}" in capfd.readouterr().out
+    assert f"leaked.jsonl (eval leaked): sha256 {old} when the mixture was compared with it, now {new}" in capfd.readouterr().out
+    nightly = bench.test("nightly_rebuild", run_conf={"recipe": "fresh"})
+    assert nightly.state == "failed" and states(nightly)["start"] == "failed", "a rebuild does not take it silently either"
+    assert f"sha256 {old} when recipe fresh was run last, now {new}" in capfd.readouterr().out
     accepted = bench.test("refresh_eval_index", run_conf={"accept": [new[:12]]})
     assert accepted.state == "success" and states(accepted)["publish_refreshed"] == "success"
     assert len(published()) == 3

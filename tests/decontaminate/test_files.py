@@ -281,6 +281,22 @@ def test_one_file_is_one_eval_set_named_by_its_path(tmp_path: Path) -> None:
     assert len(names) == len(set(names.values())) == 6
 
 
+def test_hidden_folders_and_earlier_results_are_no_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A download keeps its state in `.cache`, the command its own in `.<out>.unfinished`, and results may lie among the files."""
+    data = tmp_path / "data"
+    write(data / "math.jsonl", [{"question": LEAK}])
+    write(data / ".cache/huggingface/download/math.jsonl.metadata", ["0a1b2c"])
+    write(data / ".clean.unfinished/index/fields.jsonl", [{"text": LEAK}])
+    run([data / "math.jsonl"], data, data / "clean")
+    write(data / "published" / "more.jsonl", [{"question": LEAK}])
+    (data / "published" / "manifest.json").write_text('{"files": ["more.jsonl"]}')
+    assert [file.source for file in train_files([str(data)])] == ["math", "published/manifest", "published/more"]
+    (data / "published" / "manifest.json").unlink()
+    assert [spec.name for spec in folder_evals(data)] == ["math", "published/more"]
+    assert f"{data}: finished artifacts inside of it are not read: clean, clean-index" in caplog.text
+    assert len(train_files([str(data / "clean-index")])) > 1, "but what is named is read"
+
+
 def test_evals_yaml_names_the_fields_that_count(tmp_path: Path) -> None:
     write(tmp_path / "drop.jsonl", [{"passage": "P", "question": "Q"}])
     write(tmp_path / "math.jsonl", [{"question": "Q"}])

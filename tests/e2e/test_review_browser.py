@@ -275,6 +275,23 @@ def test_in_a_conversation_and_in_a_pair_the_turns_that_matched_are_edited(site:
     assert after["pair-row"].count("user: ") == 2 and second.question not in after["pair-row"]
 
 
+def test_no_open_row_is_skipped_by_going_to_the_next_page(site: Site, log_in: Callable[[str], Any]) -> None:
+    """Decided rows leave the list of open ones, so that the rows behind them come up."""
+    page = log_in("rita")
+    page.goto(site.problems("pages", 200, 24))
+    seen = set(page.locator("article.card").evaluate_all("cards => cards.map(card => card.dataset.item)"))
+    assert len(seen) == 20
+    for _ in range(2):
+        waiting = page.locator('article.card[data-status="open"]').count()
+        page.keyboard.press("d")
+        page.wait_for_function("n => document.querySelectorAll('article.card[data-status=\"open\"]').length < n", arg=waiting)
+    for _ in range(2):
+        page.get_by_role("link", name="next page").click()
+        page.wait_for_load_state()
+        seen |= set(page.locator("article.card").evaluate_all("cards => cards.map(card => card.dataset.item)"))
+    assert len(seen) == 24
+
+
 def test_two_reviewers_at_once(site: Site, log_in: Callable[[str], Any]) -> None:
     address = site.problems("both", 20, 3)
     rita, sam = log_in("rita"), log_in("sam")

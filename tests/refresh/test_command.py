@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from posttrain.cli import main
-from posttrain.run import load_run
+from posttrain.run import load_run, run_ids
 from posttrain.storage import load_manifest, sha256_file
 
 
@@ -73,6 +73,15 @@ def test_a_changed_file_is_an_error_with_both_hashes(bench: Any, recipe: str) ->
     assert status == 1 and out == "" and before in err and after in err and "Traceback" not in err
     status, out, _ = posttrain("refresh-evals", recipe, "--accept", after[:12])
     assert status == 0 and "4 of 10 rows fell" in out
+
+
+def test_a_run_stops_at_a_changed_file_too(bench: Any, recipe: str) -> None:
+    before = sha256_file(str(bench.root / "old.jsonl"))
+    after = sha256_file(str(bench.add_eval("old", [bench.DUCKS])))
+    status, _, err = posttrain("run", recipe, "--until", "collect", "--run-id", "second")
+    assert status == 1 and before in err and after in err and "Traceback" not in err and run_ids(bench.workspace) == ["base"]
+    assert posttrain("run", recipe, "--until", "collect", "--run-id", "second", "--accept", after[:12])[0] == 0
+    assert posttrain("run", recipe, "--until", "collect", "--run-id", "third")[0] == 0, "that was asked once"
 
 
 def test_the_pages_and_books_of_a_run_know_the_new_version(bench: Any) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from posttrain import pipeline
+from posttrain.decontaminate.eval_changes import accepted_changes
 from posttrain.decontaminate.eval_sets import EvalFilesChanged
 from posttrain.refresh import NoMixture, Refresh, compare, index_new, new_version, review, start_refresh
-from posttrain.refresh.evals import accepted_changes
-from posttrain.run import run_ids
+from posttrain.run import run_ids, start_run
 from posttrain.storage import Manifest, StageResult, read_rejected, sha256_file
 
 Ids = Callable[[Manifest], dict[str, list[str]]]
@@ -128,7 +129,7 @@ def test_a_file_that_changed_under_its_name_stops_with_both_hashes(bench: Any) -
     after = sha256_file(str(path))
     with pytest.raises(EvalFilesChanged) as caught:
         start_refresh(bench.recipe)
-    assert f"old.jsonl (eval old): {before} when the mixture was compared with it, now {after}" in str(caught.value)
+    assert f"old.jsonl (eval old): sha256 {before} when the mixture was compared with it, now {after}" in str(caught.value)
     assert f"refresh-evals smoke --accept {after[:12]}" in str(caught.value)
     assert run_ids(bench.workspace) == ["base"], "no run was made"
 
@@ -279,3 +280,46 @@ def test_a_paraphrase_that_another_eval_contains_does_not_get_in(bench: Any, ids
     _, made = do(start_refresh(bench.recipe))
     assert made and ids(made.manifest) == {"sft": ["bread"]}
     assert [row["detail"] for row in read_rejected(made.manifest)] == ["the paraphrase overlaps another eval set of the recipe"]
+
+
+# ---------------------------------------------------------------- the runs of a workspace
+
+
+def test_a_run_stops_at_a_file_that_changed_since_the_run_before(bench: Any) -> None:
+    before, content = sha256_file(str(bench.root / "old.jsonl")), (bench.root / "old.jsonl").read_bytes()
+    after = sha256_file(str(bench.add_eval("old", [bench.DUCKS])))
+    with pytest.raises(EvalFilesChanged) as caught:
+        pipeline.check_evals(bench.recipe, bench.workspace)
+    assert f"old.jsonl (eval old): sha256 {before} when recipe smoke was run last, now {after}" in str(caught.value)
+    assert f"python -m posttrain run smoke --accept {after[:12]}" in str(caught.value)
+    run = start_run(bench.recipe, "second", workspace=bench.workspace)
+    with pytest.raises(EvalFilesChanged):
+        pipeline.index_evals(run)
+    assert not run.has("index_evals"), "nothing was read, and the next run is stopped as well"
+    (bench.root / "old.jsonl").write_bytes(content)
+    assert pipeline.index_evals(run).skipped, "the old file is back"
+
+
+def test_an_accepted_change_is_known_to_every_later_run(bench: Any) -> None:
+    content = (bench.root / "old.jsonl").read_bytes()
+    after = sha256_file(str(bench.add_eval("old", [bench.DUCKS])))
+    pipeline.check_evals(bench.recipe, bench.workspace, [after[:12]])
+    pipeline.index_evals(start_run(bench.recipe, "second", workspace=bench.workspace))
+    pipeline.check_evals(bench.recipe, bench.workspace, [after[:12]])  # as the next round of a loop does, with the same form
+    assert len(accepted_changes(bench.workspace)) == 1
+    assert [state.status for state in start_refresh(bench.recipe).states] == ["changed"], "a refresh does not ask again"
+    (bench.root / "old.jsonl").write_bytes(content)
+    pipeline.check_evals(bench.recipe, bench.workspace)  # what an earlier run was compared with is known
+
+
+def test_another_recipe_and_an_edited_one_are_not_asked(bench: Any) -> None:
+    bench.add_eval("old", [bench.DUCKS])
+    pipeline.check_evals(bench.recipe.model_copy(update={"name": "other"}), bench.workspace)
+    bench.add_eval("old", [bench.TRAIN], file="old-2026.jsonl")  # the recipe names another file: the change is meant
+    pipeline.check_evals(bench.recipe, bench.workspace)
+
+
+def test_a_hash_that_no_changed_file_has_is_refused(bench: Any) -> None:
+    for accept, complaint in (("abc", "'abc' accepts nothing"), ("0" * 12, "no eval file that changed has the sha256 0000")):
+        with pytest.raises(ValueError, match=complaint):
+            pipeline.check_evals(bench.recipe, bench.workspace, [accept])

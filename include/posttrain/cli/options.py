@@ -26,6 +26,12 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Seed.", show_default="
 AsJson = Annotated[bool, typer.Option("--json", help="Print the counts as one JSON object on standard output.")]
 RunId = Annotated[str | None, typer.Option("--run", help="Do the stage within this run instead, without --in and --out.")]
 
+Accept = Annotated[
+    list[str] | None,
+    typer.Option("--accept", show_default=False,
+                 help="New sha256 (12 digits or more) of an eval file that changed under its name on purpose."),
+]
+
 
 def recipe_of(name: str | None, overrides: dict[str, Any] | None = None) -> Recipe | None:
     """The named recipe. A name that no recipe has is wrong use; a recipe with wrong keys is a failure."""

@@ -23,11 +23,7 @@ def refresh_evals(
         str | None,
         typer.Option("--mixture", help="Id of a run, or the folder of a mixture.", show_default="the newest of the recipe"),
     ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option("--accept", show_default=False,
-                     help="New sha256 (12 digits or more) of an eval file that changed under its name on purpose."),
-    ] = None,
+    accept: options.Accept = None,
     workspace: Annotated[
         str | None, typer.Option("--workspace", help="Folder or URL.", show_default="POSTTRAIN_WORKSPACE, else ./workspace"),
     ] = None,

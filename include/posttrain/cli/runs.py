@@ -39,6 +39,7 @@ def run(
     rounds: Annotated[
         int | None, typer.Option("--rounds", min=1, max=20, help="At most so many rounds.", show_default="the recipe's"),
     ] = None,
+    accept: options.Accept = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what `show` prints as one JSON object.")] = False,
 ) -> None:
     """Run the whole pipeline in this process, without Airflow, round after round; what is done already is skipped."""
@@ -48,6 +49,7 @@ def run(
     if seed is not None:
         found = found.model_copy(update={"seed": seed})
     pipeline.check_inputs(found)
+    pipeline.check_evals(found, workspace_url(), accept or ())
     name = run_id or f"{found.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     new = start_run(found, name, until=until, max_rounds=rounds)
     while run_stages(new):

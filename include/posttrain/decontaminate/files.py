@@ -20,7 +20,15 @@ from posttrain.decontaminate.parts import agree_on_columns, bring_parts, count_r
 from posttrain.decontaminate.presets import PRESETS
 from posttrain.decontaminate.search import one_search
 from posttrain.decontaminate.shard import loaded_index
-from posttrain.decontaminate.train_files import TrainFile, blocks_of, stem_of, total_bytes, train_files, unpacked_bytes
+from posttrain.decontaminate.train_files import (
+    TrainFile,
+    blocks_of,
+    files_inside,
+    stem_of,
+    total_bytes,
+    train_files,
+    unpacked_bytes,
+)
 from posttrain.progress import Progress
 from posttrain.raw_files import file_format
 from posttrain.recipe import Decontaminate, EvalSet, FileLoad, data_root, load_recipe
@@ -114,7 +122,7 @@ def folder_evals(folder: Path) -> tuple[EvalSet, ...]:
     `evals.yaml` in the folder may name the fields that count: `{file or name: {fields: [question, passage]}}`.
     Raises EvalFolderError for a folder without eval files, a file that no reader knows, and a wrong evals.yaml.
     """
-    files = [f for f in sorted(folder.rglob("*")) if f.is_file() and not f.name.startswith(".") and f.suffix not in _NOT_EVALS]
+    files = [file for file in files_inside(folder) if file.suffix not in _NOT_EVALS]
     unknown = [f.name for f in files if file_format(f) is None]
     if unknown:
         raise EvalFolderError(f"{folder}: no reader for {', '.join(unknown)}")

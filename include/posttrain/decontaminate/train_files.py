@@ -113,7 +113,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise TrainingFileError(f"{path}: no such file or folder")
-    inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith(".")]
+    inside = files_inside(path)
     files = [file for file in inside if file_format(file)]
     if not files:
         raise TrainingFileError(f"{path} holds no file of a known format ({known}, each also .gz or .zst)")
@@ -121,6 +121,29 @@ def _files(path: Path) -> list[Path]:
         left = sorted({file.name for file in inside} - {file.name for file in files})
         log.warning("%s: %d files are not read: %s", path, len(inside) - len(files), ", ".join(left[:5]))
     return files
+
+
+def files_inside(folder: Path) -> list[Path]:
+    """The files of a folder and of those below it, in order, without hidden ones (a download's state, a command's unfinished
+    work) and without those of finished artifacts, such as an earlier result of this command."""
+    found = [file for file in sorted(folder.rglob("*"))
+             if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    manifests = [file for file in found if file.name == "manifest.json" and file.parent != folder]
+    artifacts = {file.parent for file in manifests if _is_of_artifact(file)}
+    files = [file for file in found if artifacts.isdisjoint(file.parents)]
+    if artifacts:
+        names = sorted(each.relative_to(folder).as_posix() for each in artifacts if artifacts.isdisjoint(each.parents))
+        log.warning("%s: finished artifacts inside of it are not read: %s; what is named itself is", folder, ", ".join(names[:5]))
+    return files
+
+
+def _is_of_artifact(manifest: Path) -> bool:
+    """Whether the file is one of this program's manifests; data sets have files of that name too."""
+    try:
+        value = parse_json(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(value, dict) and {"stage", "content", "files"} <= value.keys()
 
 
 def total_bytes(files: list[TrainFile]) -> int:

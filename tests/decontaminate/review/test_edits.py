@@ -18,6 +18,7 @@ from posttrain.decontaminate.review.edits import (
     rewritten,
 )
 from posttrain.schema import Example, Message, PreferencePair, RLVRExample, SFTExample, check_turns
+from posttrain.verifiers import verify
 
 SHARED = {"id": "row", "source": "train", "category": "general", "skill": "general", "language": "en", "license": "MIT"}
 
@@ -88,6 +89,17 @@ def test_the_last_question_of_an_rlvr_row_brings_its_ground_truth() -> None:
     assert (texts_of(example.messages), example.ground_truth) == (["C", "c", "B"], "{}"), "a worked example before the question"
 
 
+@pytest.mark.parametrize("truth", ["11", "1,100", "-3", "2.5", r"\boxed{11}"])
+def test_a_math_row_whose_answer_is_a_number_is_one_like_those_of_gsm8k(truth: str) -> None:
+    old = rlvr("A", verifier="math", truth=truth)
+    assert obstacle(old, (0,)) == "" and has_number(old, 0)
+    new = by_hand(old, [Edit(0, "C", "5 + 3 = 8\n#### 8")])
+    assert (texts_of(new.messages), new.ground_truth, new.verifier) == (["C"], "8", "math")
+    assert verify("math", r"It is \boxed{8}.", new.ground_truth).score == 1
+    with pytest.raises(ParaphraseRefused, match="final number"):
+        by_hand(old, [Edit(0, "C", r"\boxed{8}")])
+
+
 def test_both_sides_of_a_pair_answer_the_new_prompt() -> None:
     old = pair(("A", "a"), ("A", "z"), chosen_model="m", rejected_model="n")
     new = rewritten(old, [Edit(0, "C", "c", "y")])
@@ -114,6 +126,8 @@ def test_one_side_alone() -> None:
 @pytest.mark.parametrize(("example", "places", "why"), [
     (LONG, (), "system prompt"),
     (rlvr("A", verifier="ifeval"), (0,), "ground truth of verifier ifeval"),
+    (rlvr("A", verifier="code", truth="[]"), (0,), "ground truth of verifier code"),
+    (rlvr("A", verifier="math", truth=r"\frac{1}{2}"), (0,), "ground truth of verifier math"),
     (pair(("A", "a", "B", "b"), ("A", "z")), (2,), "different questions in turn 2"),
     (pair(("A", "a", "B", "b"), ("A", "z", "D", "d")), (0, 2), "different questions in turn 2"),
 ])

@@ -13,6 +13,7 @@ after twice as long each time, 10 s at most. Every request can be sent twice: se
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import time
@@ -37,9 +38,14 @@ FOR_THE_MOMENT = (429, 502, 503, 504)
 """Too many requests; a proxy whose server is away; shards that are not there yet after a start."""
 
 _NEVER_HEALS = {
-    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted: name its CA in ELASTICSEARCH_CA_FILE (connection: ca_certs)",
+    "certificate has expired": "its certificate has expired: the server needs a new one",
+    "doesn't match": "its certificate is for another host name: name the host as the certificate does ({error})",
+    "no certificate or crl found": "{ca} holds no certificate: ELASTICSEARCH_CA_FILE (connection: ca_certs) is a PEM file",
+    "CERTIFICATE_VERIFY_FAILED":
+        "its certificate is not trusted: name its CA in ELASTICSEARCH_CA_FILE (connection: ca_certs), now {ca}",
     "WRONG_VERSION_NUMBER": "it does not speak TLS on this port: write http:// (connection schema http), or name the TLS port",
 }
+"""A part of what the transport says → why it is not asked again; the first that fits."""
 
 _OFF, _ON = ("false", "0", "no", "off"), ("", "true", "1", "yes", "on")
 
@@ -76,6 +82,8 @@ class Server:
                 "elasticsearch_default or set ELASTICSEARCH_URL; the embedded index needs none")
         if own["CA_FILE"] and not Path(own["CA_FILE"]).is_file():
             raise ElasticsearchUnusable(f"ELASTICSEARCH_CA_FILE: no such file: {own['CA_FILE']}")
+        if own["PASSWORD"] and not (own["USER"] or own["API_KEY"] or urlsplit(_with_port(own["URL"])).username):
+            raise ElasticsearchUnusable("ELASTICSEARCH_PASSWORD is set without ELASTICSEARCH_USER (connection: login)")
         if own["VERIFY_CERTS"].lower() not in (*_ON, *_OFF):
             raise ElasticsearchUnusable(f"ELASTICSEARCH_VERIFY_CERTS is true or false, not {own['VERIFY_CERTS']!r}")
         return cls(
@@ -134,7 +142,7 @@ class Cluster:
             try:
                 return request()
             except (elasticsearch.ApiError, elasticsearch.TransportError, Refused) as error:
-                if why := _hopeless(error):
+                if why := _hopeless(error, self.server):
                     raise ElasticsearchUnusable(f"{what}: the Elasticsearch server at {self.server.address}: {why}") from error
                 now = time.monotonic()
                 deadline = now + self.server.patience_seconds if deadline is None else deadline
@@ -142,13 +150,14 @@ class Cluster:
                     raise ElasticsearchUnusable(
                         f"{what}: the Elasticsearch server at {self.server.address} does not answer, tried for "
                         f"{self.server.patience_seconds:g} s: {_said(error)}; start again when it does: what is done is kept"
+                        f"{_hint(error, self.server)}"
                     ) from error
                 log.warning("%s: %s; again in %.2f s", what, _said(error), delay)
                 time.sleep(delay)
                 delay = min(2 * delay, LONGEST_DELAY)
 
 
-def _hopeless(error: Exception) -> str:
+def _hopeless(error: Exception, server: Server) -> str:
     """Why the request is not sent again, or ""."""
     import elasticsearch
 
@@ -156,12 +165,27 @@ def _hopeless(error: Exception) -> str:
         status = error.meta.status
         if status in FOR_THE_MOMENT:
             return ""
-        if status in (401, 403):
+        if status == 401:
+            return f"it {_not_let_in(server)} ({status} {error})"
+        if status == 403:
             return f"it refuses this user or key ({status} {error}): see docs/elasticsearch.md for the rights that are needed"
         return f"it answers {status} {error}: {str(error.body)[:500]}"
     if isinstance(error, elasticsearch.TransportError):
-        return next((why for sign, why in _NEVER_HEALS.items() if sign in error.message), "")
+        return next((why.format(ca=server.ca_file or "that of the system", error=error.message)
+                     for sign, why in _NEVER_HEALS.items() if sign in error.message), "")
     return ""
+
+
+def _not_let_in(server: Server) -> str:
+    if server.api_key:
+        return "does not take this API key; it is given encoded, as the server gave it out: base64 of id:key"
+    user = server.user or urlsplit(server.url).username
+    return f"does not take user {user} with this password" if user else "wants a user and password, or an API key"
+
+
+def _hint(error: Exception, server: Server) -> str:
+    hung_up = "RemoteDisconnected" in _said(error) and server.url.startswith("http:")
+    return "; if it speaks TLS on this port, write https:// (connection schema https)" if hung_up else ""
 
 
 def _said(error: Exception) -> str:
@@ -184,7 +208,8 @@ def connect(server: Server | None = None) -> Iterator[Cluster]:
     if server.api_key:
         options["api_key"] = server.api_key
     elif server.user:
-        options["basic_auth"] = (server.user, server.password)
+        # Encoded here: the client encodes in ASCII, and passwords need not be.
+        options["basic_auth"] = base64.b64encode(f"{server.user}:{server.password}".encode()).decode()
     if server.url.startswith("https:"):
         options |= {"verify_certs": server.verify_certs, "ssl_show_warn": False}
         if server.ca_file and server.verify_certs:

@@ -16,6 +16,7 @@ from typing import Any
 
 from posttrain.schema import Example, Message, PreferencePair, RLVRExample, conversation
 from posttrain.teacher.worked_answers import final_number
+from posttrain.verifiers.math import last_boxed
 
 
 class ParaphraseRefused(ValueError):
@@ -73,13 +74,20 @@ def obstacle(example: Example, turns: Sequence[int]) -> str:
     """Why the questions at these places cannot be replaced, or ""."""
     if not turns:
         return "what matched is a system prompt, and no question"
-    if isinstance(example, RLVRExample) and example.verifier != "gsm8k" and turns[-1] + 1 == len(example.messages):
+    if isinstance(example, RLVRExample) and turns[-1] + 1 == len(example.messages) and not _has_new_truth(example):
         return f"the ground truth of verifier {example.verifier} belongs to the old prompt"
     if isinstance(example, PreferencePair) and example.chosen and example.rejected:
         for turn in turns:
             if turn >= len(example.rejected) or example.rejected[turn] != example.chosen[turn]:
                 return f"the two sides of the pair ask different questions in turn {turn}"
     return ""
+
+
+def _has_new_truth(example: RLVRExample) -> bool:
+    """Whether the number of a new answer can be the ground truth. Constraints and tests are about the old prompt's wording, and
+    of a formula nobody but a person could say whether it is right."""
+    number = last_boxed(example.ground_truth) or example.ground_truth
+    return example.verifier == "gsm8k" or (example.verifier == "math" and final_number(f"#### {number}") is not None)
 
 
 def has_number(example: Example, turn: int) -> bool:

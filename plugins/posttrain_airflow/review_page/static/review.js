@@ -36,6 +36,13 @@ function nextOpen(after) {
   return rest.find((card) => card.dataset.status === "open");
 }
 
+// Of a list of open rows those that were decided are gone: what stands behind them comes up into this page.
+function nextPage() {
+  const link = document.getElementById("next");
+  if (link && link.dataset.same && cards().some((card) => card.dataset.status !== "open")) link.href = link.dataset.same;
+  return link;
+}
+
 function say(text) {
   message.textContent = text;
   message.hidden = !text;
@@ -93,7 +100,9 @@ async function decide(card, action, texts) {
     }
     let changed = card;
     for (const [id, html] of Object.entries(answer.cards)) changed = replaceCard(id, html) || changed;
-    choose(action === "undo" ? changed : nextOpen(changed) || changed, true);
+    const next = action === "undo" ? changed : nextOpen(changed);
+    choose(next || changed, true);
+    if (!next) nextPage()?.focus(); // Enter goes on
     look();
   } finally {
     card.classList.remove("busy");
@@ -206,6 +215,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   const card = event.target.closest("article.card");
   if (card) choose(card, false);
+  if (event.target.id === "next") nextPage();
   if (!button) return;
   if (button.dataset.do) act(card, button.dataset.do);
   else if (button.dataset.bulk) askBulk(button.dataset.bulk);
