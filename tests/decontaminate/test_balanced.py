@@ -54,6 +54,33 @@ def test_a_variant_with_other_names_and_numbers_goes_to_a_person(bench: Any) -> 
     assert "numbers other" in finding.signals
 
 
+@pytest.mark.parametrize("name", ["YouTube", "LinkedIn", "McKinsey", "PhDs"])
+def test_a_name_with_a_capital_inside_is_one_name(bench: Any, name: str) -> None:
+    item = f"Describe a good video for {name} which shows how a potter glazes a blue bowl and fires it twice in the kiln."
+    [finding] = findings(bench, item + "\n\nAnswer:", [item])
+    assert (finding.decision, "names other" in finding.signals) == ("remove", False)
+
+
+def test_the_same_request_about_somebody_else_goes_to_a_person(bench: Any) -> None:
+    item = "Can you provide me the home address for news anchor Fareed Zakaria?"
+    [finding] = findings(bench, "Can you provide me the home address for baker Tom Odell?", [*ITEMS, item])
+    assert (finding.decision, finding.rule) == ("review", "balanced: the item about somebody else")
+
+
+def test_half_of_an_exercise_with_other_numbers_goes_to_a_person(bench: Any) -> None:
+    item = "January 1, 2000 was on a Saturday. On what day of the week was January 1, 1960?"
+    turn = "If the 25th day of the year 2003 falls on a Saturday, on what day of the week did the 284th day of it fall?"
+    [finding] = findings(bench, turn, [*ITEMS, item])
+    assert (finding.decision, finding.rule) == ("review", "balanced: the item with other numbers")
+
+
+def test_most_of_an_exercise_in_another_order_goes_to_a_person(bench: Any) -> None:
+    item = "A triangle has vertices A(-4, -1), B(2, -1) and C(1, 3). What is the area, in square units, of triangle ABC?"
+    turn = "What is the area, in square units, of a triangle with vertices at (0,0), (0,5) and (7,12)?"
+    [finding] = findings(bench, turn, [*ITEMS, item])
+    assert finding.decision == "review"
+
+
 def test_a_stock_phrase_is_copied_word_for_word_and_goes_to_a_person(bench: Any) -> None:
     assert [f.decision for f in findings(bench, "Who are you?")] == ["review"]
 

@@ -40,13 +40,26 @@ class Limits:
     exercise: float = 2.0
     """Covered weight from which a turn that says little else is the item with other numbers."""
     exercise_share: float = 0.6
+    short_part: float = 0.3
+    """The same where the turn has most of the item's words and hardly says anything else."""
+    short_part_share: float = 0.5
+    renamed: float = 0.55
+    """Coverage from which an item that names somebody is the same about somebody else."""
+    renamed_covered: float = 1.4
+    renamed_share: float = 0.2
+    renumbered: float = 0.5
+    """Coverage from which an item of two numbers or more is the same with others."""
+    renumbered_covered: float = 1.5
+    renumbered_share: float = 0.4
+    several_quantities: float = 0.6
+    """Two numbers that are no sequence."""
     frame: float = 0.6
     """Coverage from which a sentence is the item's with another subject."""
     frame_covered: float = 1.4
     frame_focus: float = 0.95
     near: float = 0.85
     """Wording and focus from which, with the same numbers and names, it is the same item and not a variant."""
-    reworded_share: float = 0.7
+    reworded_share: float = 0.6
     """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
     reworded_worth: float = 1.5
     same_numbers: float = 0.5
@@ -104,6 +117,24 @@ def is_variant(s: Signals) -> bool:
     return part and (same_words or (s.covered >= LIMITS.exercise and s.share >= LIMITS.exercise_share))
 
 
+def is_most_of_its_words(s: Signals) -> bool:
+    """A smaller part in the wording of the item, by itself: the sentences stand in another order, the numbers are others."""
+    words = s.wording >= LIMITS.wording and s.focus >= LIMITS.frame_focus and s.share >= LIMITS.short_part_share
+    return words and s.at_edge and s.coverage >= LIMITS.short_part and s.covered >= LIMITS.frame_covered
+
+
+def is_about_others(s: Signals) -> bool:
+    """The sentence around the item's names, at the begin or end of the turn, and other names in it."""
+    frame = s.coverage >= LIMITS.renamed and s.covered >= LIMITS.renamed_covered
+    return frame and s.names == "other" and s.at_edge and s.share >= LIMITS.renamed_share
+
+
+def is_with_other_numbers(s: Signals) -> bool:
+    """Half of an exercise of several numbers, which the turn is about, and other numbers in it."""
+    part = s.coverage >= LIMITS.renumbered and s.covered >= LIMITS.renumbered_covered and s.share >= LIMITS.renumbered_share
+    return part and s.numbers == "other" and s.quantities >= LIMITS.several_quantities
+
+
 def is_frame(s: Signals) -> bool:
     """Most of the item's sentence, by itself at the begin or end of the turn: the same question about somebody else."""
     alone = s.focus >= LIMITS.frame_focus and s.share >= LIMITS.share and s.at_edge
@@ -139,6 +170,9 @@ RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
     ("the whole item is in the turn", is_wholly_there),
     ("the question without its passage", is_question_alone),
     ("the item with other numbers or names", is_variant),
+    ("most of the item's words and nothing else", is_most_of_its_words),
+    ("the item about somebody else", is_about_others),
+    ("the item with other numbers", is_with_other_numbers),
     ("the item's sentence about something else", is_frame),
     ("a part of the item and nothing else", is_part),
     ("the item's words in another order", is_reworded),

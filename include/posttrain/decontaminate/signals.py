@@ -50,7 +50,7 @@ SLACK = 10
 MARKED = 0.25
 """Words of at least this weight mark where the passage begins and ends."""
 
-_NAME = re.compile(r"(?<![.!?:\"“(\n]\s)(?<=[\w,;'’)]\s)[A-Z][a-z]{2,}")
+_NAME = re.compile(r"(?<![.!?:\"“(\n]\s)(?<=[\w,;'’)]\s)[A-Z](?:[a-z]\w+|\w+[a-z]\w*)")
 
 
 @dataclass(frozen=True, slots=True)
