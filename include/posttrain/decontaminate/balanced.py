@@ -64,7 +64,7 @@ class Limits:
     reworded_worth: float = 1.5
     same_numbers: float = 0.5
     """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
-    same_numbers_wording: float = 0.2
+    same_numbers_wording: float = 0.15
     quantities: float = 0.3
     """Two numbers that are no sequence."""
     dense: float = 0.85
