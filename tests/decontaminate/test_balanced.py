@@ -129,6 +129,13 @@ def test_the_same_exercise_in_other_words_keeps_its_numbers(bench: Any) -> None:
         "14", "19").replace("9 of", "6 of"), [item]))
 
 
+def test_the_small_numbers_of_a_formula_and_one_word_make_no_paraphrase(bench: Any) -> None:
+    """"Simplify" is all that the two say; they are alike in every word, and in the numbers 1, 2 and 3."""
+    items = [r"Simplify $\frac{k-3}{2} + 3k+1+\frac{3k+1}{2}$.", *(f"Item {word} about boats." for word in ("red", "old", "wet"))]
+    found = findings(bench, "Simplify $x - 2(1+x) + 3(1-x) - (1+2x) + 3$.", items)
+    assert not any(f.decision != "keep" for f in found)
+
+
 def test_a_removal_cut_off_of_the_recipe_comes_before_the_rules(bench: Any) -> None:
     turn = "Print the even elements of the list [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]."
     [finding] = findings(bench, turn, cut_offs={"ngram_coverage": {"remove": 0.5}})
@@ -161,7 +168,7 @@ def test_how_near_in_meaning_a_turn_must_be_depends_on_its_numbers(numbers: Any,
     """Two numbers of a sequence (quantities below .3) say nothing: such an item counts as one without numbers."""
     signals = Signals(
         whole_turn=False, own_line=False, at_edge=False, coverage=0.0, worth=9.0, covered=0.0, covered_share=0.0, wording=0.1,
-        focus=0.1, share=0.1, numbers=numbers, quantities=quantities, names="none", fields=(("question", 0.0),),
+        shared=0.9, focus=0.1, share=0.1, numbers=numbers, quantities=quantities, names="none", fields=(("question", 0.0),),
         context_only=False, template_share=0.0, words=20, reworded=0.0, dense=least,
     )
     assert is_near_in_meaning(signals) and not is_near_in_meaning(replace(signals, dense=least - 0.001))

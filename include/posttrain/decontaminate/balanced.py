@@ -61,10 +61,16 @@ class Limits:
     """Wording and focus from which, with the same numbers and names, it is the same item and not a variant."""
     reworded_share: float = 0.6
     """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
-    reworded_worth: float = 1.5
+    reworded_shared: float = 1.5
+    """Weight of these words: numbers and a word are no wording."""
     same_numbers: float = 0.5
     """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
     same_numbers_wording: float = 0.15
+    same_numbers_shared: float = 2.0
+    """Weight of the words that a paraphrase has in common with the item. Formulas share 1, 2 and 3 and a word or two."""
+    surely_same_numbers: float = 0.65
+    surely_same_numbers_shared: float = 1.5
+    """From this `reworded` on fewer words will do."""
     quantities: float = 0.3
     """Two numbers that are no sequence."""
     dense: float = 0.85
@@ -149,13 +155,14 @@ def is_part(s: Signals) -> bool:
 def is_reworded(s: Signals) -> bool:
     """The words of the item and hardly any other, in whatever order, and no other numbers."""
     near = s.wording >= LIMITS.near and s.focus >= LIMITS.near and s.share >= LIMITS.reworded_share
-    return near and s.worth >= LIMITS.reworded_worth and s.numbers != "other"
+    return near and s.shared >= LIMITS.reworded_shared and s.numbers != "other"
 
 
 def has_same_numbers(s: Signals) -> bool:
     """Similar words with the same numbers, which are no sequence: an exercise told anew, not another exercise."""
-    told_anew = s.reworded >= LIMITS.same_numbers and s.wording >= LIMITS.same_numbers_wording
-    return told_anew and s.quantities >= LIMITS.quantities and s.worth >= LIMITS.reworded_worth
+    enough = LIMITS.same_numbers_shared if s.reworded < LIMITS.surely_same_numbers else LIMITS.surely_same_numbers_shared
+    told_anew = s.reworded >= LIMITS.same_numbers and s.wording >= LIMITS.same_numbers_wording and s.shared >= enough
+    return told_anew and s.quantities >= LIMITS.quantities
 
 
 def is_near_in_meaning(s: Signals) -> bool:
