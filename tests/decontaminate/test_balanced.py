@@ -136,6 +136,15 @@ def test_the_small_numbers_of_a_formula_and_one_word_make_no_paraphrase(bench: A
     assert not any(f.decision != "keep" for f in found)
 
 
+def test_the_code_of_a_drawing_is_not_the_item(bench: Any) -> None:
+    drawing = "[asy]\nimport graph; size(150); real ticklen=3; pen axispen=black+1.3bp; real tickdownlength=-0.15inch;\n[/asy]"
+    item = f"The graph of a parabola is shown in red. Which vertex does it have?\n{drawing}"
+    found = findings(bench, f"Sarah folds a paper crane on a grid. How large is the wing?\n{drawing}", [*ITEMS, item])
+    assert {f.decision for f in found} <= {"keep"}
+    [copied] = findings(bench, item)
+    assert copied.decision == "remove"
+
+
 def test_a_removal_cut_off_of_the_recipe_comes_before_the_rules(bench: Any) -> None:
     turn = "Print the even elements of the list [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]."
     [finding] = findings(bench, turn, cut_offs={"ngram_coverage": {"remove": 0.5}})
