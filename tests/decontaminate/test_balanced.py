@@ -129,6 +129,15 @@ def test_the_same_exercise_in_other_words_keeps_its_numbers(bench: Any) -> None:
         "14", "19").replace("9 of", "6 of"), [item]))
 
 
+def test_an_exercise_in_other_words_with_other_numbers_goes_to_a_person(bench: Any) -> None:
+    item = ("Two sports coaches went shopping together. The baseball coach bought 9 new baseballs for $3 each. The basketball "
+            "coach bought 8 new basketballs for $14 each. How much more did the basketball coach spend than the baseball coach?")
+    turn = ("Coaches went shopping for sports. A baseball coach bought 14 baseballs for $2 each, while a basketball coach bought "
+            "ten new basketballs for $29 each. How much more than the first did the second coach spend?")
+    [finding] = findings(bench, turn, [*ITEMS, item])
+    assert (finding.decision, finding.rule) == ("review", "balanced: the item's words in another order")
+
+
 def test_the_small_numbers_of_a_formula_and_one_word_make_no_paraphrase(bench: Any) -> None:
     """"Simplify" is all that the two say; they are alike in every word, and in the numbers 1, 2 and 3."""
     items = [r"Simplify $\frac{k-3}{2} + 3k+1+\frac{3k+1}{2}$.", *(f"Item {word} about boats." for word in ("red", "old", "wet"))]

@@ -59,10 +59,15 @@ class Limits:
     frame_focus: float = 0.95
     near: float = 0.85
     """Wording and focus from which, with the same numbers and names, it is the same item and not a variant."""
+    reworded: float = 0.7
+    """Wording from which the same words in another order are the item, although no run of words is shared."""
+    reworded_focus: float = 0.6
     reworded_share: float = 0.6
-    """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
-    reworded_shared: float = 1.5
-    """Weight of these words: numbers and a word are no wording."""
+    reworded_shared: float = 2.2
+    """Weight of these words: "find the minimum value over all real numbers" is an exercise as such, and has 1.7."""
+    nearly_all: float = 0.8
+    nearly_all_shared: float = 1.5
+    """With so much of the wording fewer words will do; numbers and a word are none."""
     same_numbers: float = 0.5
     """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
     same_numbers_wording: float = 0.15
@@ -153,9 +158,9 @@ def is_part(s: Signals) -> bool:
 
 
 def is_reworded(s: Signals) -> bool:
-    """The words of the item and hardly any other, in whatever order, and no other numbers."""
-    near = s.wording >= LIMITS.near and s.focus >= LIMITS.near and s.share >= LIMITS.reworded_share
-    return near and s.shared >= LIMITS.reworded_shared and s.numbers != "other"
+    """Most of the item's words and few others, in whatever order: the item, or the same exercise with other numbers."""
+    near = s.wording >= LIMITS.reworded and s.focus >= LIMITS.reworded_focus and s.share >= LIMITS.reworded_share
+    return near and s.shared >= (LIMITS.reworded_shared if s.wording < LIMITS.nearly_all else LIMITS.nearly_all_shared)
 
 
 def has_same_numbers(s: Signals) -> bool:
