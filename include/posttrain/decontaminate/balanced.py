@@ -55,6 +55,9 @@ class Limits:
     """Two numbers that are no sequence."""
     frame: float = 0.6
     """Coverage from which a sentence is the item's with another subject."""
+    near_frame: float = 0.55
+    near_frame_wording: float = 0.4
+    """With so many of its other words a little less of the sentence will do."""
     frame_covered: float = 1.4
     frame_focus: float = 0.95
     near: float = 0.85
@@ -149,7 +152,8 @@ def is_with_other_numbers(s: Signals) -> bool:
 def is_frame(s: Signals) -> bool:
     """Most of the item's sentence, by itself at the begin or end of the turn: the same question about somebody else."""
     alone = s.focus >= LIMITS.frame_focus and s.share >= LIMITS.share and s.at_edge
-    return alone and s.coverage >= LIMITS.frame and s.covered >= LIMITS.frame_covered
+    frame = LIMITS.frame if s.wording < LIMITS.near_frame_wording else LIMITS.near_frame
+    return alone and s.coverage >= frame and s.covered >= LIMITS.frame_covered
 
 
 def is_part(s: Signals) -> bool:
