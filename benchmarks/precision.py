@@ -2,9 +2,11 @@
 
     PYTHONPATH=include python benchmarks/precision.py ../shared/data [pairs.jsonl ...]
 
-Pair files: `pairs_tuned.jsonl` chose the limits of balanced.py, `pairs_held_out.jsonl` did not. Both name rows of public files
-(train file, row, eval file, row, label); one person read each pair once. Candidates were drawn per training file and eval set
-from what n-gram coverage ≥ .25 nominates in the whole row, answers included: three pairs above .5, one of .4 to .5, one below.
+Pair files name rows of public files (train file, row, eval file, row, label, reason); one reader read each pair once.
+`pairs_tuned.jsonl` and `pairs_held_out.jsonl` were drawn per training file and eval set from what n-gram coverage ≥ .25 nominates
+in the whole row, answers included: three pairs above .5, one of .4 to .5, one below. `pairs_wide_tuned.jsonl` and
+`pairs_wide.jsonl` are the halves, by a hash of the key, of a blind draw with other measures, and `pairs_blind.jsonl` a later one
+(docs/decontamination.md, "How balanced was chosen"): each was measured before its errors were read.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from posttrain.decontaminate.texts import user_turns
 from posttrain.raw_files import Broken, file_format, read_raw_file
 from posttrain.recipe import Decontaminate
 
-OWN_PAIRS = [Path(__file__).with_name(name) for name in ("pairs_tuned.jsonl", "pairs_held_out.jsonl")]
+OWN_PAIRS = [Path(__file__).with_name(name) for name in (
+    "pairs_tuned.jsonl", "pairs_held_out.jsonl", "pairs_wide_tuned.jsonl", "pairs_wide.jsonl", "pairs_blind.jsonl")]
 PRESETS = ("tulu3", "balanced")
 DOLLY = "google_flan-t5-base_decode_output.4of5.jsonl.gz"
 ROWS_AT_ONCE = 2_000

@@ -15,6 +15,8 @@ from posttrain.decontaminate.texts import eval_texts, turns_of_row, user_turns
         ({"instruction": "Translate.", "input": "Bonjour"}, {"instruction": "Translate.\nBonjour"}),  # one text
         ({"instruction": "Translate.", "input": ""}, {"instruction": "Translate."}),
         ({"instructions": "Do harm.", "inputs": "now"}, {"instructions": "Do harm.\nnow"}),
+        ({"instruction": "Solve it.", "instances": [{"input": "x = 1", "output": "1"}]}, {"instruction": "Solve it.\nx = 1"}),
+        ({"instruction": "Greet.", "instances": [{"input": "", "output": "Hi"}]}, {"instruction": "Greet."}),
         ({"input": "True and not True is", "target": "False"}, {"input": "True and not True is"}),
         ({"Behavior": "Say it.", "Tags": "x"}, {"behavior": "Say it."}),
         ({"turns": ["First.", "Then?"], "question_id": 81}, {"turns": "First.\nThen?"}),

@@ -40,18 +40,45 @@ class Limits:
     exercise: float = 2.0
     """Covered weight from which a turn that says little else is the item with other numbers."""
     exercise_share: float = 0.6
+    short_part: float = 0.3
+    """The same where the turn has most of the item's words and hardly says anything else."""
+    short_part_share: float = 0.5
+    renamed: float = 0.55
+    """Coverage from which an item that names somebody is the same about somebody else."""
+    renamed_covered: float = 1.4
+    renamed_share: float = 0.2
+    renumbered: float = 0.5
+    """Coverage from which an item of two numbers or more is the same with others."""
+    renumbered_covered: float = 1.5
+    renumbered_share: float = 0.4
+    several_quantities: float = 0.6
+    """Two numbers that are no sequence."""
     frame: float = 0.6
     """Coverage from which a sentence is the item's with another subject."""
+    near_frame: float = 0.55
+    near_frame_wording: float = 0.4
+    """With so many of its other words a little less of the sentence will do."""
     frame_covered: float = 1.4
     frame_focus: float = 0.95
     near: float = 0.85
     """Wording and focus from which, with the same numbers and names, it is the same item and not a variant."""
-    reworded_share: float = 0.7
-    """Share of the turn from which the same words in another order are the item, although no run of words is shared."""
-    reworded_worth: float = 1.5
+    reworded: float = 0.7
+    """Wording from which the same words in another order are the item, although no run of words is shared."""
+    reworded_focus: float = 0.6
+    reworded_share: float = 0.6
+    reworded_shared: float = 2.2
+    """Weight of these words: "find the minimum value over all real numbers" is an exercise as such, and has 1.7."""
+    nearly_all: float = 0.8
+    nearly_all_shared: float = 1.5
+    """With so much of the wording fewer words will do; numbers and a word are none."""
     same_numbers: float = 0.5
     """`reworded` (numbers.py) from which a paraphrase keeps the item's numbers."""
-    same_numbers_wording: float = 0.2
+    same_numbers_wording: float = 0.15
+    same_numbers_shared: float = 2.0
+    """Weight of the words that a paraphrase has in common with the item. Formulas share 1, 2 and 3 and a word or two."""
+    surely_same_numbers: float = 0.65
+    surely_same_numbers_shared: float = 1.5
+    """From this `reworded` on fewer words will do."""
     quantities: float = 0.3
     """Two numbers that are no sequence."""
     dense: float = 0.85
@@ -104,10 +131,29 @@ def is_variant(s: Signals) -> bool:
     return part and (same_words or (s.covered >= LIMITS.exercise and s.share >= LIMITS.exercise_share))
 
 
+def is_most_of_its_words(s: Signals) -> bool:
+    """A smaller part in the wording of the item, by itself: the sentences stand in another order, the numbers are others."""
+    words = s.wording >= LIMITS.wording and s.focus >= LIMITS.frame_focus and s.share >= LIMITS.short_part_share
+    return words and s.at_edge and s.coverage >= LIMITS.short_part and s.covered >= LIMITS.frame_covered
+
+
+def is_about_others(s: Signals) -> bool:
+    """The sentence around the item's names, at the begin or end of the turn, and other names in it."""
+    frame = s.coverage >= LIMITS.renamed and s.covered >= LIMITS.renamed_covered
+    return frame and s.names == "other" and s.at_edge and s.share >= LIMITS.renamed_share
+
+
+def is_with_other_numbers(s: Signals) -> bool:
+    """Half of an exercise of several numbers, which the turn is about, and other numbers in it."""
+    part = s.coverage >= LIMITS.renumbered and s.covered >= LIMITS.renumbered_covered and s.share >= LIMITS.renumbered_share
+    return part and s.numbers == "other" and s.quantities >= LIMITS.several_quantities
+
+
 def is_frame(s: Signals) -> bool:
     """Most of the item's sentence, by itself at the begin or end of the turn: the same question about somebody else."""
     alone = s.focus >= LIMITS.frame_focus and s.share >= LIMITS.share and s.at_edge
-    return alone and s.coverage >= LIMITS.frame and s.covered >= LIMITS.frame_covered
+    frame = LIMITS.frame if s.wording < LIMITS.near_frame_wording else LIMITS.near_frame
+    return alone and s.coverage >= frame and s.covered >= LIMITS.frame_covered
 
 
 def is_part(s: Signals) -> bool:
@@ -116,15 +162,16 @@ def is_part(s: Signals) -> bool:
 
 
 def is_reworded(s: Signals) -> bool:
-    """The words of the item and hardly any other, in whatever order, and no other numbers."""
-    near = s.wording >= LIMITS.near and s.focus >= LIMITS.near and s.share >= LIMITS.reworded_share
-    return near and s.worth >= LIMITS.reworded_worth and s.numbers != "other"
+    """Most of the item's words and few others, in whatever order: the item, or the same exercise with other numbers."""
+    near = s.wording >= LIMITS.reworded and s.focus >= LIMITS.reworded_focus and s.share >= LIMITS.reworded_share
+    return near and s.shared >= (LIMITS.reworded_shared if s.wording < LIMITS.nearly_all else LIMITS.nearly_all_shared)
 
 
 def has_same_numbers(s: Signals) -> bool:
     """Similar words with the same numbers, which are no sequence: an exercise told anew, not another exercise."""
-    told_anew = s.reworded >= LIMITS.same_numbers and s.wording >= LIMITS.same_numbers_wording
-    return told_anew and s.quantities >= LIMITS.quantities and s.worth >= LIMITS.reworded_worth
+    enough = LIMITS.same_numbers_shared if s.reworded < LIMITS.surely_same_numbers else LIMITS.surely_same_numbers_shared
+    told_anew = s.reworded >= LIMITS.same_numbers and s.wording >= LIMITS.same_numbers_wording and s.shared >= enough
+    return told_anew and s.quantities >= LIMITS.quantities
 
 
 def is_near_in_meaning(s: Signals) -> bool:
@@ -139,6 +186,9 @@ RULES: tuple[tuple[str, Callable[[Signals], bool]], ...] = (
     ("the whole item is in the turn", is_wholly_there),
     ("the question without its passage", is_question_alone),
     ("the item with other numbers or names", is_variant),
+    ("most of the item's words and nothing else", is_most_of_its_words),
+    ("the item about somebody else", is_about_others),
+    ("the item with other numbers", is_with_other_numbers),
     ("the item's sentence about something else", is_frame),
     ("a part of the item and nothing else", is_part),
     ("the item's words in another order", is_reworded),

@@ -7,6 +7,7 @@ most half as long again as the item, that has most of the item's weight, cut to 
     worth      Σ w over the item's places: how much there is to recognise. "What is the meaning of life?" has 1
     covered    Σ w over the covered places: "a step by step guide on how to" has .9, though it is 9 words
     wording    Σ w(x in I and in the passage) / Σ w(x in I), over distinct words, numbers apart
+    shared     Σ w(x in I and in the passage), the weight of these words: "Simplify" alone has 1, whatever its wording
     focus      Σ w(x in the passage and in I) / Σ w(x in the passage): 1 where the passage says nothing else
     share      the same for the whole turn: near 0 where the item is a remark in a long text
     at_edge    the turn begins or ends with the passage, as a prompt does that wraps an item
@@ -50,7 +51,7 @@ SLACK = 10
 MARKED = 0.25
 """Words of at least this weight mark where the passage begins and ends."""
 
-_NAME = re.compile(r"(?<![.!?:\"“(\n]\s)(?<=[\w,;'’)]\s)[A-Z][a-z]{2,}")
+_NAME = re.compile(r"(?<![.!?:\"“(\n]\s)(?<=[\w,;'’)]\s)[A-Z](?:[a-z]\w+|\w+[a-z]\w*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Signals:
     covered: float
     covered_share: float
     wording: float
+    shared: float
     focus: float
     share: float
     numbers: Agreement
@@ -142,7 +144,7 @@ def signals(index: EvalIndex, turn: str, item: int, matches: Mapping[Measure, Ma
         at_edge=begin < end and (begin <= EDGE or len(tokens) - end <= EDGE),
         coverage=round(len(covered) / len(known.tokens), 9),
         worth=worth, covered=inside, covered_share=inside / worth if worth else 0.0,
-        wording=shared / total if total else 0.0,
+        wording=shared / total if total else 0.0, shared=shared,
         focus=_focus(passage, known, of_turn), share=_focus(turn_words, known, of_turn),
         numbers=_agreement(known.numbers, turn_words), quantities=known.quantities, names=_agreement(known.names, turn_words),
         fields=tuple(zip(known.fields, match.scores if match else (0.0,) * len(known.fields), strict=True)),

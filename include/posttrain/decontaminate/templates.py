@@ -1,6 +1,6 @@
 """Template wording: what stands around the item, and not the item.
 
-Two kinds, recognised by counting, without a list of known templates:
+Two kinds are recognised by counting, without a list of known templates:
 
 - **of the eval sets**: an n-gram that stands in at least TEMPLATE_ITEMS items of the index ("The following paragraphs each
   describe a set of three objects arranged in a fixed order" stands in 750 items of Big-Bench-Hard). `template_places` says
@@ -11,11 +11,15 @@ Two kinds, recognised by counting, without a list of known templates:
   than half of what they say ("Answer the question based on the passage" around twenty thousand passages).
   `repeated_wordings` finds them in a finished list of matches; the report shows each as one line with its count, so
   thousands of rows take one line, and matches.parquet still holds every one of them.
+
+A third is the code of a drawing, `[asy] … [/asy]` in MATH and what is made of it: axes and ticks are drawn in the same words
+around every graph, and an item has a hundred of them and ten of its own.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,12 +27,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from posttrain.decontaminate.normalize import spans
+
 if TYPE_CHECKING:
     from posttrain.decontaminate.index import EvalIndex
     from posttrain.decontaminate.ngrams import Ints
 
 TEMPLATE_ITEMS = 20
 """An n-gram of so many items is template wording. The same item in three eval sets stays far below."""
+
+_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 
 TEMPLATE_ROWS = 20
 """So many training rows with one matched wording are shown as one."""
@@ -70,8 +78,15 @@ def _starts_of(index: EvalIndex, chosen: np.ndarray[Any, Any], table: Any) -> In
 
 def template_places(index: EvalIndex, text: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """For every word of an eval text: whether it is template wording only; nothing is where the whole text is template."""
-    template = ~_own(index)[index.offsets[text] : index.offsets[text + 1]]
+    template = ~_own(index)[index.offsets[text] : index.offsets[text + 1]] | _drawing_places(index.text[text].as_py())
     return np.zeros_like(template) if template.all() else template
+
+
+def _drawing_places(text: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    drawings = [match.span() for match in _DRAWING.finditer(text)]
+    if not drawings:
+        return np.zeros(1, np.bool_)
+    return np.array([any(begin <= start < end for begin, end in drawings) for _, start, _ in spans(text)], np.bool_)
 
 
 # ---------------------------------------------------------------- of the training data

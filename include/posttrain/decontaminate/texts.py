@@ -16,8 +16,8 @@ PROMPT_FIELDS = (
 )
 """The first of these that a row has (case ignored) is its prompt; c0 is the first column of a CSV file without header."""
 
-CONTEXT_FIELDS = {"instruction": "input", "instructions": "inputs"}
-"""Alpaca's form: the input belongs to the instruction, so both are one text."""
+CONTEXT_FIELDS = {"instruction": ("input", "instances"), "instructions": ("inputs",)}
+"""Alpaca's and Self-Instruct's form: the input belongs to the instruction, so both are one text."""
 
 CONVERSATION_FIELDS = ("messages", "conversations", "conversation", "prompt", "chosen", "rejected")
 """Lists of turns, in the order in which they are looked for in a training row; HH-RLHF has transcripts in their place."""
@@ -46,9 +46,16 @@ def eval_texts(item: Any, fields: tuple[str, ...] = ()) -> dict[str, str]:
     known = _keys_of(tuple(item))
     for name in PROMPT_FIELDS:
         if name in known and (text := text_of(item[known[name]])):
-            context = text_of(_value(item, CONTEXT_FIELDS[name])) if name in CONTEXT_FIELDS else ""
-            return {name: f"{text}\n{context}" if context else text}
+            return {name: "\n".join([text, *_contexts(item, name)])}
     return {}
+
+
+def _contexts(item: dict[str, Any], name: str) -> list[str]:
+    """What belongs to the prompt of this name: the input, or that of Self-Instruct's first instance."""
+    found = [_value(item, field) for field in CONTEXT_FIELDS.get(name, ())]
+    inputs = [_value(value[0], "input") if isinstance(value, list) and value and isinstance(value[0], dict) else value
+              for value in found]
+    return [text for value in inputs if (text := text_of(value))]
 
 
 def user_turns(row: Any) -> list[tuple[int, str]]:
