@@ -27,6 +27,12 @@ def accept() -> Param:
                  description="The new sha256 (12 digits or more) of every file that changed under its name on purpose.")
 
 
+def mixture_run() -> Param:
+    return Param(None, type=["null", "string"], minLength=1, maxLength=250, title="Run of the mixture",
+                 description="Train on the mixture that this run made. Unless given, that of the event that triggered the run, "
+                             "else the one that was published last.")
+
+
 def until(stages: tuple[str, ...]) -> Param:
     return Param(stages[-1], type="string", enum=list(stages), title="Run until",
                  description="The last stage to run; what comes after it is skipped.")

@@ -43,22 +43,42 @@ def start_rebuild(context: Context) -> list[str]:
 
 
 def start_training(context: Context) -> list[str]:
-    """A model half on the mixture of the event that triggered the run, or, started by hand, on the latest one."""
+    """A model half on the mixture of the run that the form names; else of the event that triggered this one; else the latest."""
     from posttrain.run import load_run, start_run
-    from posttrain.storage import StageResult, load_manifest
+    from posttrain.storage import StageResult, StorageError, load_manifest
 
     params = _checked_params(context)
-    events = context["triggering_asset_events"].get(TRAINING_MIXTURE) or context["inlet_events"][TRAINING_MIXTURE]
-    if not events:
-        raise AirflowFailException("no mixture has been published yet; run the DAG nightly_rebuild first")
-    published = events[-1].extra
-    log.info("training on mixture %s of run %s", published["content"][:12], published["run_id"])
-    data = load_run(published["run_id"])
+    named = params["mixture_run"]
+    if named is None:
+        events = context["triggering_asset_events"].get(TRAINING_MIXTURE) or context["inlet_events"][TRAINING_MIXTURE]
+        if not events:
+            raise AirflowFailException("no mixture has been published yet; run the DAG nightly_rebuild first")
+        named = events[-1].extra["run_id"]
+    try:
+        data = load_run(named)
+        mixture = data.manifest("mix")
+    except StorageError as error:
+        raise AirflowFailException(f"there is no mixture to train on: {error}") from error
+    log.info("training on mixture %s of run %s", mixture.content[:12], data.run_id)
     run = start_run(data.recipe, context["run_id"], until=params["until"], approval=params["approval"])
     for record in data.stage_records():
         taken = StageResult(load_manifest(record["manifest"]), True, f"taken from run {data.run_id}")
         run.record(record["stage"], taken, record["part"])
     return _started(run, context)
+
+
+def other_mixtures(context: Context) -> list[dict[str, Any]]:
+    """Runs of the DAG for what `start_training` leaves: {"conf", "trigger_run_id"} each.
+
+    Mixtures that were published while a training ran come as the events of one run. It trains on the last of them; of every other
+    recipe the newest mixture gets a run of its own.
+    """
+    events = context["triggering_asset_events"].get(TRAINING_MIXTURE) or []
+    newest = {str(event.extra.get("recipe")): str(event.extra["run_id"]) for event in events}
+    if events:
+        newest.pop(str(events[-1].extra.get("recipe")))
+    return [{"conf": {**context["params"], "mixture_run": run_id}, "trigger_run_id": f"{context['run_id']}__{recipe}"}
+            for recipe, run_id in newest.items()]
 
 
 def _checked_params(context: Context) -> dict[str, Any]:

@@ -149,11 +149,12 @@ def publish_mixture(library_run: str) -> dict[str, Any]:
 
 
 def announce_mixture(run: Run, context: Context) -> dict[str, Any]:
-    """What the event of TRAINING_MIXTURE says. Raises AirflowSkipException where the last event said so already."""
-    mixture = run.manifest("mix")
-    events = context["inlet_events"][TRAINING_MIXTURE]
-    if events and events[-1].extra.get("content") == mixture.content:
-        raise AirflowSkipException(f"unchanged: the mixture is the one that run {events[-1].extra.get('run_id')} published")
+    """What the event of TRAINING_MIXTURE says. Raises AirflowSkipException where the recipe's last event said so already."""
+    mixture, last = run.manifest("mix"), dict[str, Any]()
+    for event in context["inlet_events"][TRAINING_MIXTURE]:
+        last = event.extra if event.extra.get("recipe") == run.recipe.name else last
+    if last.get("content") == mixture.content:
+        raise AirflowSkipException(f"unchanged: the mixture is the one that run {last.get('run_id')} published")
     published = {
         "content": mixture.content, "manifest": mixture.path, "run_id": run.run_id, "recipe": run.recipe.name,
         "rows": mixture.written,

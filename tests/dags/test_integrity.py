@@ -71,7 +71,8 @@ def test_edges_of_nightly_rebuild(dags: dict[str, Any]) -> None:
 
 
 def test_edges_of_train_on_new_mixture(dags: dict[str, Any]) -> None:
-    assert edges(dags["train_on_new_mixture"]) == {"start": ["sft.sft"]} | MODEL_EDGES
+    assert edges(dags["train_on_new_mixture"]) == {
+        "start": ["sft.sft"], "others": ["train_on_the_others"], "train_on_the_others": []} | MODEL_EDGES
 
 
 def test_edges_of_refresh_eval_index(dags: dict[str, Any]) -> None:
@@ -133,10 +134,10 @@ def test_wrong_values_are_refused(dags: dict[str, Any], name: str, value: object
         dags["tulu3"].params.get_param(name).resolve(value)
 
 
-def test_sources_are_mapped_and_nothing_else(dags: dict[str, Any]) -> None:
+def test_sources_and_the_mixtures_of_other_recipes_are_mapped_and_nothing_else(dags: dict[str, Any]) -> None:
     for dag in dags.values():
         mapped = {task.task_id for task in dag.tasks if task.is_mapped}
-        assert mapped <= {"collect.collect", "convert.convert"}
+        assert mapped <= {"collect.collect", "convert.convert", "train_on_the_others"}
     assert {task.task_id for task in dags["tulu3"].tasks if task.is_mapped} == {"collect.collect", "convert.convert"}
 
 

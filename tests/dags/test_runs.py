@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,7 +77,35 @@ def test_the_mixture_is_published_once_and_trained_on(dags: Any) -> None:
     assert run.manifest("mix").path == mixture.path
     assert run.manifest("tokenize").parents[-1]["path"] == mixture.path
     assert run.manifest("sft").parents[-1]["path"] == run.manifest("tokenize").path
-    assert states(training)["dpo.dpo"] == "skipped"
+    assert states(training)["dpo.dpo"] == states(training)["train_on_the_others"] == "skipped"
+
+
+def test_a_mixture_that_is_named_is_trained_on(dags: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    """A run without a mixture, and one that is not there, fail before anything is trained."""
+    published = dags("nightly_rebuild").test(run_conf={"recipe": "smoke", "seed": 5})
+    dags("nightly_rebuild").test(run_conf={"recipe": "smoke", "seed": 6})
+    training = dags("train_on_new_mixture").test(run_conf={"until": "sft", "mixture_run": published.run_id})
+    assert training.state == "success"
+    assert load_run(training.run_id).manifest("mix").path == load_run(published.run_id).manifest("mix").path
+    wrong = dags("train_on_new_mixture").test(run_conf={"until": "sft", "mixture_run": "nobody"})
+    assert wrong.state == "failed" and states(wrong)["sft.sft"] == "upstream_failed"
+    assert "there is no mixture to train on: no run 'nobody'" in capfd.readouterr().out
+
+
+def test_mixtures_of_several_recipes_that_came_together() -> None:
+    """Five events while a training ran: the run takes the last one, the newest of the two other recipes get runs of their own."""
+    from posttrain_airflow.assets import TRAINING_MIXTURE
+    from posttrain_airflow.starting import other_mixtures
+
+    names = [("a", "a1"), ("b", "b1"), ("a", "a2"), ("c", "c1"), ("b", "b2")]
+    events = [SimpleNamespace(extra={"recipe": recipe, "run_id": run_id}) for recipe, run_id in names]
+    context: Any = {"triggering_asset_events": {TRAINING_MIXTURE: events}, "run_id": "now",
+                    "params": {"until": "sft", "approval": False, "mixture_run": None}}
+    assert other_mixtures(context) == [
+        {"conf": {"until": "sft", "approval": False, "mixture_run": "a2"}, "trigger_run_id": "now__a"},
+        {"conf": {"until": "sft", "approval": False, "mixture_run": "c1"}, "trigger_run_id": "now__c"}]
+    assert other_mixtures(context | {"triggering_asset_events": {TRAINING_MIXTURE: events[:1]}}) == []
+    assert other_mixtures(context | {"triggering_asset_events": {}}) == []
 
 
 def test_a_whole_round_and_the_command_to_continue(dags: Any, capfd: pytest.CaptureFixture[str]) -> None:
