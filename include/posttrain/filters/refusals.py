@@ -33,7 +33,8 @@ REFUSAL = re.compile(
 )
 MARKS = ("i can", "i am unable", "'m unable", "’m unable", "'m not able", "’m not able", "i am not able", "i won", "i will not",
          "i must decline", "i must refuse", "i must respectfully", "i have to decline", "i have to refuse",
-         "i have to respectfully", "i refuse to", "sorry", "comfortable", "rather not", "드리지 않", "드리지 못",
+         "i have to respectfully", "i refuse to", "sorry", "feel comfortable", "not comfortable", "rather not",
+         "드리지 않", "드리지 못",
          "죄송", "미안", "수 없", "수가 없", "수는 없", "수도 없", "기 어렵", "기는 어렵", "기가 어렵")
 
 
