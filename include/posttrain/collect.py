@@ -118,11 +118,13 @@ def collect(spec: Source, root: Path, seed: int, out: ArtifactWriter, pin: dict[
             kept += rows
             out.kept(spec.name, rows)
             if isinstance(value, pa.RecordBatch):
-                own.update(value.serialize())
+                if not file.path:
+                    own.update(value.serialize())
                 writer.add_batch(file.name, number, value)
             else:
                 raw = json.dumps(value, ensure_ascii=False, default=str)
-                own.update(f"{raw}\n".encode())
+                if not file.path:
+                    own.update(f"{raw}\n".encode())
                 writer.add(file.name, number, raw)
         if not read:
             log.warning("%s of source %s holds no row: fetch the file again, or leave it out of the path", file.name, spec.name)

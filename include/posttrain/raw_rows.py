@@ -29,15 +29,14 @@ class RawWriter:
     def __init__(self, out: ArtifactWriter) -> None:
         self.out = out
         self._tables: list[pa.Table] = []
-        self._texts: tuple[list[str], list[int], list[str]] = ([], [], [])
+        self._texts: list[tuple[str, int, str]] = []
         self._rows = self._size = 0
 
     def add(self, raw_file: str, raw_row: int, raw: str) -> None:
         """A row as JSON text."""
         if self._tables:
             self.flush()
-        for column, value in zip(self._texts, (raw_file, raw_row, raw), strict=True):
-            column.append(value)  # type: ignore[attr-defined]
+        self._texts.append((raw_file, raw_row, raw))
         self._count(1, len(raw))
 
     def add_batch(self, raw_file: str, raw_row: int, batch: pa.RecordBatch) -> None:
@@ -46,7 +45,7 @@ class RawWriter:
         raw = pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
         places = pa.array(range(raw_row, raw_row + rows), pa.int64())
         table = pa.table({"raw_file": pa.repeat(raw_file, rows), "raw_row": places, RAW: raw})
-        if self._texts[0] or (self._tables and self._tables[0].schema != table.schema):
+        if self._texts or (self._tables and self._tables[0].schema != table.schema):
             self.flush()
         self._tables.append(table)
         self._count(rows, table.nbytes)
@@ -60,9 +59,10 @@ class RawWriter:
     def flush(self) -> None:
         """Write what there is; to be called after the last row."""
         if self._rows:
-            table = pa.concat_tables(self._tables) if self._tables else pa.table(list(self._texts), schema=RAW_SCHEMA)
+            table = (pa.concat_tables(self._tables) if self._tables
+                     else pa.table(list(zip(*self._texts, strict=True)), schema=RAW_SCHEMA))
             self.out.write_table(self.out.part_name(RAW), table, RAW)
-        self._tables, self._texts, self._rows, self._size = [], ([], [], []), 0, 0
+        self._tables, self._texts, self._rows, self._size = [], [], 0, 0
 
 
 def raw_batches(collected: Manifest) -> Iterator[pa.RecordBatch]:
